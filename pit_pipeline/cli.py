@@ -1,0 +1,197 @@
+"""The command line: the demo, SQL, the UI and made-up landing files on one machine.
+
+Here: options, what is printed and exit codes. Not here: anything that another module could use.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+
+from pit_pipeline import local
+from pit_pipeline.catalog import BadQuery, EmbeddedCatalog
+from pit_pipeline.io_manager import ParquetTables
+from pit_pipeline.java import NoJava
+from pit_pipeline.landing import Landing
+from pit_pipeline.samples import Samples, write_samples
+from pit_pipeline.settings import BadSetting, Settings
+from pit_pipeline.spark import spark_resource
+from pit_pipeline.tables import TABLES
+
+_PEOPLE_SHOWN = 10
+
+
+@click.group(context_settings={"max_content_width": 110})
+def main() -> None:
+    """Know how each day went, and what to show each customer next. Settings are variables named PIT_*."""
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="where the UI listens, on this machine only")
+@click.option(
+    "--workspace-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default="workspace.yaml",
+    show_default=True,
+    help="what Dagster loads",
+)
+def ui(port: int, workspace_file: Path) -> None:
+    """Open Dagster's UI on the workspace, with the daemon that runs backfills and sensors."""
+    command = local.ui_command(workspace_file.absolute(), port)
+    os.execve(command[0], command, dict(local.ui_environment(_settings())))
+
+
+@main.command()
+@click.argument("query", required=False)
+def sql(query: str | None) -> None:
+    """Answer one QUERY on the workspace's tables, or without one as many as are typed, each ended by `;`."""
+    catalog = EmbeddedCatalog(_tables(_settings()))
+    if query:
+        _answer(catalog, query)
+        return
+    click.echo(f"Tables: {', '.join(table.name for table in TABLES)}. End a query with `;`, leave with Ctrl-D.")
+    lines: list[str] = []
+    for line in _typed_lines():
+        lines.append(line)
+        if line.rstrip().endswith(";"):
+            try:
+                _answer(catalog, "\n".join(lines))
+            except click.ClickException as error:
+                error.show()
+            lines.clear()
+
+
+@main.command()
+@click.argument("landing", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--seed", default=Samples.seed, show_default=True, help="the same seed makes the same files")
+@click.option(
+    "--first-day", type=click.DateTime(["%Y-%m-%d"]), default=str(Samples.first_day), show_default=True, help="begin"
+)
+@click.option("--days", type=click.IntRange(1), default=Samples.days, show_default=True, help="number of days")
+@click.option("--people", type=click.IntRange(1), default=Samples.people, show_default=True, help="number of people")
+@click.option("--pits", type=click.IntRange(1), default=Samples.pits, show_default=True, help="number of pits")
+@click.option("--visits", type=click.IntRange(0), default=Samples.visits, show_default=True, help="visits on a day")
+@click.option("--unidentified", type=click.FloatRange(0, 1), default=Samples.unidentified, show_default=True,
+              help="share of visits without a person")  # fmt: skip
+@click.option("--malformed", type=click.FloatRange(0, 1), default=Samples.malformed, show_default=True,
+              help="share of rows that break a rule")  # fmt: skip
+@click.option("--duplicates", type=click.FloatRange(0, 1), default=Samples.duplicates, show_default=True,
+              help="share of rows that come twice")  # fmt: skip
+def samples(landing: Path, first_day: datetime, **options: float) -> None:
+    """Write made-up landing files under LANDING, of any size and the same for the same seed."""
+    made = Samples(first_day=first_day.date(), **options)  # type: ignore[arg-type]
+    days = write_samples(landing, made)
+    click.echo(f"{len(days)} days of visits, {days[0]} to {days[-1]}, landed in {landing}")
+
+
+@main.command()
+@click.option(
+    "--landing",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="a landing zone of your own, which is only read; without one, a week of samples is made",
+)
+def demo(landing: Path | None) -> None:
+    """Make the whole graph for every day that has landed and print the results."""
+    settings = _settings(landing)
+    if landing is None:
+        days = write_samples(Path(settings.landing_uri), Samples())
+        click.echo(f"A week of made-up visits landed in {settings.landing_uri}")
+    else:
+        days = Landing(settings.landing_uri).days()
+        if not days:
+            sought = f"{settings.landing_uri}/visits/visit_date=YYYY-MM-DD/*.csv or *.csv.gz"
+            raise click.ClickException(f"no visits have landed: there is no {sought}")
+    failure = _materialized(settings, days)
+    _print_results(settings, days)
+    given = f" LANDING={landing}" if landing else ""
+    Console().print(f"\nOpen Dagster's UI on it:  [bold]make ui{given}[/]\nAsk your own question:    make sql{given}")
+    if failure:
+        raise click.ClickException(failure)
+
+
+def _materialized(settings: Settings, days: list[date]) -> str | None:
+    try:
+        return local.materialize(settings, days)
+    except NoJava as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _settings(landing: Path | None = None) -> Settings:
+    environment = dict(os.environ)
+    if landing:
+        environment["PIT_LANDING_URI"] = str(landing)
+    try:
+        settings = Settings.from_environment(environment)
+    except BadSetting as error:
+        raise click.ClickException(str(error)) from error
+    landed = Landing(settings.landing_uri).days()
+    if "PIT_FIRST_DAY" in environment or not landed:
+        return settings
+    # On one machine the partitions begin where the files do, unless it is said otherwise.
+    return settings.model_copy(update={"first_day": min(landed[0], settings.first_day)})
+
+
+def _tables(settings: Settings) -> ParquetTables:
+    return ParquetTables(
+        processing_uri=settings.processing_uri,
+        consumer_uri=settings.consumer_uri,
+        spark=spark_resource(settings.spark_conf),
+    )
+
+
+def _print_results(settings: Settings, days: list[date]) -> None:
+    tables = _tables(settings)
+    catalog, console = EmbeddedCatalog(tables), Console()
+    span = f"visit_date BETWEEN DATE '{days[0]}' AND DATE '{days[-1]}'"
+    _print_grid(console, catalog, "daily_metrics", f"SELECT visit_date, * EXCLUDE visit_date FROM daily_metrics "
+                f"WHERE {span} ORDER BY 1")  # fmt: skip
+    _print_grid(console, catalog, "rejected_visits, by reason", "SELECT visit_date, unnest(reasons) AS reason, "
+                f"count(*) AS rows FROM rejected_visits WHERE {span} GROUP BY ALL ORDER BY 1, 2")  # fmt: skip
+    latest = "(SELECT max(visit_date) FROM recommendations)"
+    _print_grid(console, catalog, f"recommendations for {_PEOPLE_SHOWN} people", "SELECT visit_date, person_id, "
+                "len(pits_seen) AS pits_seen, array_to_string(list_transform(pits_recommended[:5], "
+                "lambda p: p.pit || ' ' || printf('%.3f', p.score)), ', ') AS pits_recommended, "
+                "pits_recommended[1].reason AS first_reason, array_to_string(list_transform(pits_to_revisit[:3], "
+                f"lambda p: p.pit), ', ') AS pits_to_revisit FROM recommendations WHERE visit_date = {latest} "
+                f"ORDER BY hash(person_id) LIMIT {_PEOPLE_SHOWN}")  # fmt: skip
+    console.print(f"\nParquet: {settings.processing_uri} and {settings.consumer_uri}", soft_wrap=True)
+
+
+def _print_grid(console: Console, catalog: EmbeddedCatalog, title: str, query: str) -> None:
+    rows = catalog.query(query)
+    assert rows is not None
+    grid = Grid(title=title, title_justify="left", title_style="bold")
+    for name, kind in zip(rows.columns, rows.types, strict=True):
+        grid.add_column(name, justify="left" if str(kind) in ("VARCHAR", "DATE") else "right")
+    for row in rows.fetchall():
+        grid.add_row(*("" if value is None else _shown(value) for value in row))
+    console.print()
+    console.print(grid)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _answer(catalog: EmbeddedCatalog, query: str) -> None:
+    try:
+        rows = catalog.query(query)
+        if rows is not None:
+            rows.show(max_rows=1000, max_width=10_000 if not sys.stdout.isatty() else None)
+    except BadQuery as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _typed_lines() -> Iterator[str]:
+    import readline  # noqa: F401  lets input() edit and recall lines
+
+    while True:
+        try:
+            yield input("sql> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return

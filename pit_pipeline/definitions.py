@@ -1,0 +1,32 @@
+"""The code location: the list of everything that Dagster loads."""
+
+import dagster as dg
+
+from pit_pipeline.assets import daily_tables
+from pit_pipeline.automation import deadline_schedule, landing_sensor
+from pit_pipeline.io_manager import ParquetTables
+from pit_pipeline.settings import Settings
+from pit_pipeline.spark import spark_resource
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """Everything, for one deployment's settings."""
+    tables = ParquetTables(
+        processing_uri=settings.processing_uri,
+        consumer_uri=settings.consumer_uri,
+        spark=spark_resource(settings.spark_conf),
+    )
+    assets = daily_tables(settings)
+    return dg.Definitions(
+        assets=[assets],
+        sensors=[landing_sensor(settings, assets)],
+        schedules=[deadline_schedule(settings, assets)],
+        resources={"tables": tables, "io_manager": tables},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` names; the environment is read when it is loaded, not when it is imported."""
+    return build(Settings.from_environment())

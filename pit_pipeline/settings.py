@@ -1,0 +1,119 @@
+"""The settings of a deployment: what differs between a laptop and AWS, and nothing else.
+
+Here: names, meanings, defaults and checks of every setting; the only place that reads the environment.
+Not here: anything that acts on a setting.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+PREFIX = "PIT_"
+
+
+class BadSetting(Exception):
+    """A setting that is wrong or unknown; the message names it and says what would be right."""
+
+
+class Settings(BaseModel):
+    """One deployment. Every field is read from the variable PIT_<FIELD>; none has to be set locally."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workspace: Path = Field(
+        Path("workspace"),
+        description="folder of the local deployment: its zones and Dagster's own state",
+    )
+    landing_uri: str = Field("", description="landing zone; default <workspace>/landing", examples=["/data/landing"])
+    processing_uri: str = Field(
+        "", description="processing zone; default <workspace>/processing", examples=["/data/processing"]
+    )
+    consumer_uri: str = Field(
+        "", description="consumer zone; default <workspace>/consumer", examples=["/data/consumer"]
+    )
+    timezone: str = Field("America/Sao_Paulo", description="time zone of the business: when a day begins and ends")
+    first_day: date = Field(date(2024, 1, 1), description="first day of the partitions")
+    reject_threshold: float = Field(
+        0.05, ge=0, le=1, description="share of a day's rows that may be rejected before the day fails"
+    )
+    window_days: int = Field(
+        90, ge=1, le=366, description="days that recommendations look back, the day itself included"
+    )
+    recommendations_per_person: int = Field(10, ge=1, le=100, description="the most pits recommended to a person")
+    quiet_seconds: int = Field(300, ge=0, description="how long a day's files must be unchanged before they are run")
+    deadline_hour: int = Field(
+        6, ge=0, le=23, description="hour of the business's day at which the day before must have been made"
+    )
+    days_per_run: int = Field(31, ge=1, description="the most days that one run of a backfill or of the sensor makes")
+    automation: bool = Field(
+        False, description="whether the landing sensor and the deadline schedule start switched on"
+    )
+    spark_conf: dict[str, str] = Field(
+        {},
+        description="Spark settings to add or override, as a JSON object",
+        examples=['{"spark.driver.memory": "4g"}'],
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("not a time zone; use a name such as America/Sao_Paulo or UTC") from error
+        return name
+
+    @field_validator("spark_conf", mode="before")
+    @classmethod
+    def _json_object(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not a JSON object: {error}") from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zones_in_workspace(cls, values: dict[str, Any]) -> dict[str, Any]:
+        workspace = Path(values.get("workspace") or cls.model_fields["workspace"].default).absolute()
+        zones = {
+            f"{zone}_uri": str(Path(values.get(f"{zone}_uri") or workspace / zone).absolute())
+            for zone in ("landing", "processing", "consumer")
+        }
+        return {**values, "workspace": workspace, **zones}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Settings from variables named PIT_*. Raises BadSetting that names each wrong or unknown one."""
+        environment = os.environ if environment is None else environment
+        given = {
+            name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise BadSetting("\n".join(_explained(e["loc"], e) for e in error.errors())) from error
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give these settings to another process."""
+        values = self.model_dump(mode="json")
+        return {
+            f"{PREFIX}{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            for name, value in values.items()
+        }
+
+
+def _explained(where: tuple[int | str, ...], error: Mapping[str, Any]) -> str:
+    name = str(where[0])
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(f"{PREFIX}{field.upper()}" for field in Settings.model_fields)
+        return f"{PREFIX}{name.upper()} is not a setting; there are {known}"
+    meaning = Settings.model_fields[name].description
+    return f"{PREFIX}{name.upper()}={error['input']!r}: {error['msg']} ({meaning})"
