@@ -132,9 +132,13 @@ def _number(column: str, largest: int) -> Column:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Header names with repeats numbered, since an object's keys must differ."""
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     result = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        distinct, number = name, 1
+        while distinct in taken:
+            number += 1
+            distinct = f"{name}_{number}"
+        taken.add(distinct)
+        result.append(distinct)
     return result
