@@ -64,7 +64,8 @@ class Ledger:
         """
         planned = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=str(day))
         context = self._context
-        event = DagsterEvent.build_asset_materialization_planned_event(context.job_name, context.op.name, planned)
+        step = context.op_execution_context.op.name
+        event = DagsterEvent.build_asset_materialization_planned_event(context.job_name, step, planned)
         context.instance.report_dagster_event(event, context.run.run_id)
 
     def passes(self, asset: str, day: date, verdicts: Sequence[Verdict], advice: str = "") -> bool:

@@ -30,7 +30,7 @@ _LAPTOP = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
     # Joins here turn few rows into many: small input is no reason to leave a core idle.
     "spark.sql.adaptive.coalescePartitions.minPartitionSize": "64k",
 }

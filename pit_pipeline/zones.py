@@ -81,9 +81,13 @@ class Zone:
         while True:
             path = self.root(table) / _STAGING / uuid.uuid4().hex
             path.mkdir(parents=True)
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            # Another run's sweep may come between the making and the locking.
+            try:
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if path.is_dir():  # a sweep may have come between the making and the locking
+            if path.is_dir():
                 return path, lock
             os.close(lock)
 
