@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/pit-pipeline
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ui sql benchmark clean
+.PHONY: help setup demo test test-daemon lint ui sql benchmark clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,7 +41,10 @@ test: $(READY)  ## lint, types and tests
 	@$(MAKE) --no-print-directory lint
 	$(VENV)/bin/python -m pytest
 
-lint: $(READY)
+test-daemon: $(READY)  ## the tests under Dagster's own webserver and daemon
+	$(VENV)/bin/python -m pytest -m daemon
+
+lint: $(READY)  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -195,3 +195,7 @@ def _typed_lines() -> Iterator[str]:
             yield input("sql> " if sys.stdin.isatty() else "")
         except EOFError:
             return
+
+
+if __name__ == "__main__":
+    main()

@@ -105,6 +105,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
+@pytest.mark.daemon
 def test_the_daemon_runs_what_lands_and_a_backfill_from_the_ui_fails_bad_days_alone(server: Server) -> None:
     for day in DAYS:
         server.land(day, HEADER + visit())
