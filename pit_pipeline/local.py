@@ -41,7 +41,10 @@ def materialize(settings: Settings, days: Sequence[date]) -> str | None:
             instance=instance,
             raise_on_error=False,
             tags={DAYS_TAG: f"{days[0]}...{days[-1]} ({len(days)})"},
-            run_config={"ops": {STEP: {"config": {"days": [str(day) for day in days]}}}},
+            run_config={
+                "ops": {STEP: {"config": {"days": [str(day) for day in days]}}},
+                "loggers": {"console": {}},
+            },
         )
     if result.success:
         return None
