@@ -4,6 +4,8 @@ The views are on a laptop what Athena's tables are on AWS. DuckDB keeps no file 
 people can read while a run publishes. Not here: what a table holds (`tables`).
 """
 
+from collections.abc import Sequence
+
 import duckdb
 
 from pit_pipeline.io_manager import ParquetTables
@@ -24,10 +26,13 @@ class EmbeddedCatalog:
         for table in TABLES:
             self._create_view(table, tables.zone(table))
 
-    def query(self, sql: str) -> duckdb.DuckDBPyRelation | None:
-        """The rows of a query, or None for a statement that has none. Raises BadQuery."""
+    def query(self, sql: str, values: Sequence[object] = ()) -> duckdb.DuckDBPyRelation | None:
+        """The rows of a query, or None for a statement that has none; values: what its `?` stand for.
+
+        Raises BadQuery.
+        """
         try:
-            return self._connection.sql(sql)
+            return self._connection.sql(sql, params=list(values))
         except duckdb.Error as error:
             raise BadQuery(str(error)) from error
 

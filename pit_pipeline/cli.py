@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import click
+import duckdb
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -21,7 +22,7 @@ from pit_pipeline.landing import Landing
 from pit_pipeline.samples import Samples, write_samples
 from pit_pipeline.settings import BadSetting, Settings
 from pit_pipeline.spark import spark_resource
-from pit_pipeline.tables import TABLES
+from pit_pipeline.tables import REASONS, TABLES
 
 _PEOPLE_SHOWN = 10
 
@@ -144,27 +145,36 @@ def _tables(settings: Settings) -> ParquetTables:
     )
 
 
+_METRICS = "SELECT visit_date, * EXCLUDE visit_date FROM daily_metrics WHERE visit_date BETWEEN ? AND ? ORDER BY 1"
+_REJECTS = f"""
+    SELECT visit_date, count(*) AS rejected,
+           {", ".join(f"count_if(list_contains(reasons, '{reason}')) AS {reason}" for reason in REASONS)}
+    FROM rejected_visits WHERE visit_date BETWEEN ? AND ? GROUP BY 1 ORDER BY 1"""
+_PEOPLE = f"""
+    SELECT visit_date, person_id, len(pits_seen) AS seen,
+           array_to_string(list_transform(pits_recommended[:4], lambda p: p.pit || printf(' %.3f', p.score)), ', ')
+               AS pits_recommended,
+           pits_recommended[1].reason AS reason,
+           array_to_string(list_transform(pits_to_revisit[:2], lambda p: p.pit), ', ') AS pits_to_revisit
+    FROM recommendations
+    WHERE visit_date = (SELECT max(visit_date) FROM recommendations WHERE visit_date BETWEEN ? AND ?)
+    ORDER BY hash(person_id) LIMIT {_PEOPLE_SHOWN}"""
+
+
 def _print_results(settings: Settings, days: list[date]) -> None:
-    tables = _tables(settings)
-    catalog, console = EmbeddedCatalog(tables), Console()
-    span = f"visit_date BETWEEN DATE '{days[0]}' AND DATE '{days[-1]}'"
-    _print_grid(console, catalog, "daily_metrics", f"SELECT visit_date, * EXCLUDE visit_date FROM daily_metrics "
-                f"WHERE {span} ORDER BY 1")  # fmt: skip
-    _print_grid(console, catalog, "rejected_visits, by reason", "SELECT visit_date, unnest(reasons) AS reason, "
-                f"count(*) AS rows FROM rejected_visits WHERE {span} GROUP BY ALL ORDER BY 1, 2")  # fmt: skip
-    latest = "(SELECT max(visit_date) FROM recommendations)"
-    _print_grid(console, catalog, f"recommendations for {_PEOPLE_SHOWN} people", "SELECT visit_date, person_id, "
-                "len(pits_seen) AS pits_seen, array_to_string(list_transform(pits_recommended[:5], "
-                "lambda p: p.pit || ' ' || printf('%.3f', p.score)), ', ') AS pits_recommended, "
-                "pits_recommended[1].reason AS first_reason, array_to_string(list_transform(pits_to_revisit[:3], "
-                f"lambda p: p.pit), ', ') AS pits_to_revisit FROM recommendations WHERE visit_date = {latest} "
-                f"ORDER BY hash(person_id) LIMIT {_PEOPLE_SHOWN}")  # fmt: skip
+    catalog, console = EmbeddedCatalog(_tables(settings)), Console()
+    for title, query in (
+        ("daily_metrics", _METRICS),
+        ("rejected_visits: rows by day and reason (a row may have several)", _REJECTS),
+        (f"recommendations of the latest day for {_PEOPLE_SHOWN} people", _PEOPLE),
+    ):
+        _print_grid(console, title, catalog.query(query, [days[0], days[-1]]))
     console.print(f"\nParquet: {settings.processing_uri} and {settings.consumer_uri}", soft_wrap=True)
 
 
-def _print_grid(console: Console, catalog: EmbeddedCatalog, title: str, query: str) -> None:
-    rows = catalog.query(query)
-    assert rows is not None
+def _print_grid(console: Console, title: str, rows: duckdb.DuckDBPyRelation | None) -> None:
+    if rows is None:
+        return
     grid = Grid(title=title, title_justify="left", title_style="bold")
     for name, kind in zip(rows.columns, rows.types, strict=True):
         grid.add_column(name, justify="left" if str(kind) in ("VARCHAR", "DATE") else "right")

@@ -68,10 +68,16 @@ def _progress(_: dg.InitLoggerContext) -> logging.Logger:
     """One line for each thing done, to standard output."""
     logger = logging.Logger("pit_pipeline.progress", logging.INFO)
     handler = logging.StreamHandler(sys.stdout)
-    handler.addFilter(lambda record: not getattr(record, "dagster_meta", {}).get("dagster_event"))
+    handler.addFilter(_is_progress)
     handler.setFormatter(_MessageFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     return logger
+
+
+def _is_progress(record: logging.LogRecord) -> bool:
+    """Not Dagster's own events, nor its remark on outputs: days are recorded one by one, outputs not at all."""
+    is_event = getattr(record, "dagster_meta", {}).get("dagster_event")
+    return not is_event and "did not yield or return expected outputs" not in record.getMessage()
 
 
 class _MessageFormatter(logging.Formatter):

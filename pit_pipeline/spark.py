@@ -39,8 +39,9 @@ _LAPTOP = {
 def spark_resource(overrides: Mapping[str, str]) -> LazyPySparkResource:
     """dagster-pyspark's lazy resource: a session starts in the step that first asks for it, not before."""
     quiet = resources.files("pit_pipeline") / "log4j2.properties"
-    logging = {"spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{quiet}"}
-    return LazyPySparkResource(spark_config={**_SHARED, **_LAPTOP, **logging, **overrides})
+    # With few cores the parallel collector leaves more of them to the work than the default one.
+    java = {"spark.driver.extraJavaOptions": f"-XX:+UseParallelGC -Dlog4j2.configurationFile=file:{quiet}"}
+    return LazyPySparkResource(spark_config={**_SHARED, **_LAPTOP, **java, **overrides})
 
 
 def session(spark: LazyPySparkResource) -> SparkSession:

@@ -26,6 +26,9 @@ from pyspark.sql.types import (
 
 PARTITION = "visit_date"
 
+#: Why a row may be rejected, in the order in which a row's reasons are listed.
+REASONS = ("fields", "encoding", "pit", "hour", "minute", "bought", "price", "quantity", "bought_quantity")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -123,11 +126,7 @@ REJECTED_VISITS = Table(
     schema=StructType(
         [
             _column("record", StringType(), "the row as JSON by the file's header; raw text where fields do not match"),
-            _column(
-                "reasons",
-                ArrayType(StringType(), False),
-                "fields, encoding, pit, hour, minute, bought, price, quantity, bought_quantity",
-            ),
+            _column("reasons", ArrayType(StringType(), False), f"every rule that it breaks: {', '.join(REASONS)}"),
             _column("source_file", StringType(), "the landed file that the row came from"),
         ]
     ),

@@ -50,7 +50,7 @@ def test_each_figure_is_what_the_contract_defines(spark: SparkSession) -> None:
     }
     assert found[SECOND]["revenue"] == Decimal("9999999999.99") * 2147483647 * 1000
     assert found[SECOND]["average_ticket"] == Decimal("9999999999.99") * 2147483647
-    nothing = {name: 0 for name in DAILY_METRICS.schema.names} | {"conversion_rate": None, "average_ticket": None}
+    nothing = dict.fromkeys(DAILY_METRICS.schema.names, 0) | {"conversion_rate": None, "average_ticket": None}
     assert found[EMPTY] == {**nothing, "revenue": Decimal("0.00"), PARTITION: EMPTY}
     assert (found[WITHOUT_PURCHASES]["conversion_rate"], found[WITHOUT_PURCHASES]["average_ticket"]) == (0.0, None)
 

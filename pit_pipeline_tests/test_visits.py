@@ -6,7 +6,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from pit_pipeline import ingest
@@ -43,7 +42,7 @@ GOOD = {"hour": "10", "minute": "0", "bought": "1", "price": "1.00", "quantity":
 
 
 def test_every_spelling_of_bought_is_taken(spark: SparkSession, tmp_path: Path) -> None:
-    spellings = "true 1 yes sim t s TRUE Sim false 0 no nao não f n NÃO".split()
+    spellings = ["true", "1", "yes", "sim", "t", "s", "TRUE", "Sim", "false", "0", "no", "nao", "não", "f", "n", "NÃO"]
     lines = "".join(visit(pit=spelling, bought=spelling) for spelling in spellings)
     rows = visits.accepted(judged(spark, tmp_path, {"a.csv": (HEADER + lines).encode()})).collect()
     assert {row["pit"]: row["bought"] for row in rows} == {
