@@ -21,7 +21,7 @@ from pit_pipeline.java import NoJava
 from pit_pipeline.landing import Landing
 from pit_pipeline.samples import Samples, write_samples
 from pit_pipeline.settings import BadSetting, Settings
-from pit_pipeline.spark import spark_resource
+from pit_pipeline.spark import SHORT_LIVED, spark_resource
 from pit_pipeline.tables import REASONS, TABLES
 
 _PEOPLE_SHOWN = 10
@@ -100,6 +100,7 @@ def demo(landing: Path | None) -> None:
     """Make the whole graph for every day that has landed and print the results."""
     settings = _settings(landing)
     if landing is None:
+        settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
         days = write_samples(Path(settings.landing_uri), Samples())
         click.echo(f"A week of made-up visits landed in {settings.landing_uri}")
     else:

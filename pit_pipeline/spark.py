@@ -35,12 +35,15 @@ _LAPTOP = {
     "spark.sql.adaptive.coalescePartitions.minPartitionSize": "64k",
 }
 
+#: For a session that lives a minute: compiled once and quickly, not again and better.
+SHORT_LIVED = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+
 
 def spark_resource(overrides: Mapping[str, str]) -> LazyPySparkResource:
     """dagster-pyspark's lazy resource: a session starts in the step that first asks for it, not before."""
     quiet = resources.files("pit_pipeline") / "log4j2.properties"
     # With few cores the parallel collector leaves more of them to the work than the default one.
-    java = {"spark.driver.extraJavaOptions": f"-XX:+UseParallelGC -Dlog4j2.configurationFile=file:{quiet}"}
+    java = {"spark.driver.defaultJavaOptions": f"-XX:+UseParallelGC -Dlog4j2.configurationFile=file:{quiet}"}
     return LazyPySparkResource(spark_config={**_SHARED, **_LAPTOP, **java, **overrides})
 
 

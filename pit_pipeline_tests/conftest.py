@@ -22,7 +22,7 @@ HEADER = "nome,id,pit,categoria,hora,minuto,comprou,preço,quantidade\n"
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    session = sparks.session(sparks.spark_resource({}))
+    session = sparks.session(sparks.spark_resource(sparks.SHORT_LIVED))
     yield session
     session.stop()
 

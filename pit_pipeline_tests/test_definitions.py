@@ -3,7 +3,6 @@ import sys
 import warnings
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
 
 from pit_pipeline.definitions import build
 from pit_pipeline.gates import GATES
@@ -36,7 +35,7 @@ def test_the_ui_gets_column_schemas_and_gates_from_the_registry() -> None:
         schema = graph.get(dg.AssetKey(table.asset)).metadata["dagster/column_schema"]
         assert [column.name for column in schema.columns] == table.partitioned_schema.names
         assert all(column.description for column in schema.columns)
-    assert graph.asset_check_keys == {AssetCheckKey(dg.AssetKey(asset), gate) for gate, (asset, _) in GATES.items()}
+    assert graph.asset_check_keys == {dg.AssetCheckKey(dg.AssetKey(asset), gate) for gate, (asset, _) in GATES.items()}
 
 
 def test_days_belong_to_the_businesss_time_zone() -> None:

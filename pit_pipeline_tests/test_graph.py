@@ -1,5 +1,6 @@
 """The whole graph, run by Dagster with real Spark on real files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -7,8 +8,7 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pit_pipeline import steps
-from pit_pipeline.transforms import visits
+from pit_pipeline.transforms import metrics, visits
 from pit_pipeline_tests.conftest import HEADER, Deployment, many_days, reason, visit
 
 ASSETS = ("raw_visits", "visits_parquet", "daily_metrics", "recommendations")
@@ -136,7 +136,7 @@ def test_running_again_gives_the_same_rows_and_no_more_files(landed: Deployment)
 
 def test_a_lost_row_is_caught_before_the_day_is_published(landed: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = visits.accepted
-    monkeypatch.setattr(steps.visits, "accepted", lambda rows: kept(rows).where(F.col("pit") != "b1"))
+    monkeypatch.setattr(visits, "accepted", lambda rows: kept(rows).where(F.col("pit") != "b1"))
     told = reason(landed.run(DAYS[0], assets=ASSETS[:2]))
     assert "row_accounting: 6 read, 5 accepted + 0 rejected + 0 duplicates = 5" in told
     assert landed.published("visits") == []
@@ -145,14 +145,15 @@ def test_a_lost_row_is_caught_before_the_day_is_published(landed: Deployment, mo
 def test_metrics_that_disagree_with_the_visits_are_not_published(
     landed: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = steps.metrics.daily_metrics
+    made = metrics.daily_metrics
 
     def wrong(rows: DataFrame, days: DataFrame) -> DataFrame:
         right = made(rows, days)
         off = F.when(F.col("visit_date") == DAYS[1], F.lit("0.01")).otherwise(F.lit("0")).cast("decimal(3,2)")
-        return right.withColumn("revenue", (F.col("revenue") + off).cast("decimal(38,2)")).select(right.columns)
+        changed = right.withColumn("revenue", (F.col("revenue") + off).cast("decimal(38,2)"))
+        return changed.select(*right.columns)
 
-    monkeypatch.setattr(steps.metrics, "daily_metrics", wrong)
+    monkeypatch.setattr(metrics, "daily_metrics", wrong)
     told = reason(landed.run(DAYS[0], DAYS[1]))
     assert "agrees_with_visits: the Parquet has 6 visits and a revenue of 15.00; daily_metrics says 6 and 15.01" in told
     assert landed.published("daily_metrics") == [DAYS[0]]
@@ -176,17 +177,19 @@ def test_what_needs_visits_says_so_when_there_are_none(landed: Deployment) -> No
 
 
 def test_a_corrected_file_makes_its_day_stale_and_no_other(landed: Deployment) -> None:
+    def tags(asset: str, day: str) -> Mapping[str, str]:
+        return landed.events(asset, day)[0].tags or {}
+
     assert landed.run(DAYS[0], DAYS[1]).success
-    before = {day: landed.events("daily_metrics", day)[0].tags for day in DAYS[:2]}
+    before = {day: tags("daily_metrics", day) for day in DAYS[:2]}
     landed.land(DAYS[1], day_of(4))
     assert landed.run(DAYS[0], DAYS[1]).success
-    after = {day: landed.events("daily_metrics", day)[0].tags for day in DAYS[:2]}
+    after = {day: tags("daily_metrics", day) for day in DAYS[:2]}
     version = "dagster/data_version"
     assert before[DAYS[0]][version] == after[DAYS[0]][version]
     assert before[DAYS[1]][version] != after[DAYS[1]][version]
-    raw = landed.events("raw_visits", DAYS[1])[0].tags
-    visit_tags = landed.events("visits_parquet", DAYS[1])[0].tags
-    assert visit_tags["dagster/input_data_version/raw_visits"] == raw[version]
+    recorded = tags("raw_visits", DAYS[1])[version]
+    assert tags("visits_parquet", DAYS[1])["dagster/input_data_version/raw_visits"] == recorded
 
 
 def test_recommendations_look_back_on_published_days_only(landed: Deployment) -> None:

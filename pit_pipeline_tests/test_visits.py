@@ -69,7 +69,7 @@ BROKEN: list[tuple[dict[str, str], list[str]]] = [
 
 
 def test_a_row_that_breaks_a_rule_is_kept_with_every_reason(spark: SparkSession, tmp_path: Path) -> None:
-    lines = [visit("p", **{**GOOD, **changes}) for changes, _ in BROKEN]  # type: ignore[arg-type]
+    lines = [visit("p", **{**GOOD, **changes}) for changes, _ in BROKEN]
     rows = visits.rejected(judged(spark, tmp_path, {"a.csv": (HEADER + "".join(lines)).encode()})).collect()
     found = [(json.loads(row["record"]), row["reasons"]) for row in rows]
     assert len(found) == len(BROKEN)
