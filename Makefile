@@ -55,6 +55,9 @@ ui: $(READY)  ## Dagster's UI on the workspace (LANDING=folder for that demo's),
 sql: $(READY)  ## SQL on the tables; Q="select ..." answers one query
 	@$(RUN) sql $(if $(Q),"$$Q")
 
+benchmark: $(READY)  ## what a range of days saves over single days
+	$(VENV)/bin/python benchmarks/range_backfill.py
+
 export Q
 
 clean:  ## remove the environment and the workspaces
