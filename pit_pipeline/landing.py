@@ -128,6 +128,8 @@ class Landing:
                 files.append(_scan_file(path))
             except BadFile as error:
                 problems.append(f"{path}: {error}")
+            except OSError as error:
+                problems.append(f"{path} cannot be read: {error.strerror}")
         if problems:
             raise BadDay("\n".join(problems))
         return LandedDay(day, tuple(files), tuple(others))
@@ -238,7 +240,7 @@ def _scan_file(path: Path) -> LandedFile:
     with opened(str(path)) as (stream, _):
         first = next(read_rows(stream))
     if first.fields is None:
-        raise BadFile(f"has a header whose quoting is broken: {printable(first.raw.strip())[:200]}")
+        raise BadFile("has a header row whose quoting is broken (text after a closing quote, or a stray return)")
     contract_columns(first.fields)
     header = tuple(printable(name) for name in first.fields)
     return LandedFile(path.name, str(path), hashing.size, hashing.digest(), records, header)

@@ -34,6 +34,7 @@ HEADER_NAMES: dict[str, tuple[str, ...]] = {
 OPTIONAL_COLUMNS = frozenset({"person_name", "minute"})
 
 _COLUMN_OF = {name: column for column, names in HEADER_NAMES.items() for name in names}
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _BLANK = " \t\r\n"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -86,20 +87,21 @@ def contract_columns(header: Sequence[str]) -> dict[str, int]:
 
 
 def _seen(header: Sequence[str]) -> str:
-    """What a bad header looks like, for the person who has to mend the export."""
+    """What a bad header looks like, for the person who has to mend the export.
+
+    Without a single known name it may be no header but somebody's data, which no message may show.
+    """
     text = ",".join(header)
-    # A separator between fields keeps `Name,Age` whole; the likeliest delimiter is the most frequent.
-    delimiter = max(",;\t|", key=text.count) if len(text) else ","
-    names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+    delimiter = max(_DELIMITERS, key=text.count)
     is_utf8 = printable(text) == text
+    names = text.split(delimiter)
+    if any(normalized(name) in _COLUMN_OF for name in names):
+        found = ", ".join(printable(name) for name in names)
+    else:
+        found = f"{len(names)} fields without one known name, not shown here; is the header row missing?"
     encoding = "UTF-8" if is_utf8 else "not UTF-8 (Latin-1 or UTF-16?)"
-    columns = ", ".join(_printable(name) for name in header) or "nothing"
-    seen = f"{columns} (delimiter seen: {names[delimiter]}, encoding seen: {encoding})"
+    seen = f"{found} (delimiter seen: {_DELIMITERS[delimiter]}, encoding seen: {encoding})"
     return seen if delimiter == "," and is_utf8 else f"{seen}; export it as comma-separated UTF-8"
-
-
-def _printable(text: str) -> str:
-    return printable(text) if len(text) <= 60 else printable(text[:60]) + "..."
 
 
 def printable(text: str) -> str:

@@ -37,7 +37,8 @@ def test_a_day_without_files_names_the_key_that_was_looked_for(landing: Landing,
         (HEADER.replace("pit,", "").encode(), r"no column for pit \(accepted: pit, pits\)"),
         (HEADER.replace("nome", "pits").encode(), "pit is named 2 times"),
         (HEADER.encode() + b'x,"y\n', "ends inside quotes that open in row 1"),
-        (HEADER.replace(",", ";").encode(), "delimiter seen: semicolon"),
+        (HEADER.replace(",", ";").encode(), "Found: nome, id, pit, .*delimiter seen: semicolon"),
+        (HEADER.replace("nome", '"no"me').encode(), "has a header row whose quoting is broken"),
     ],
 )
 def test_a_file_that_cannot_be_read_fails_its_day_by_name(
@@ -46,6 +47,27 @@ def test_a_file_that_cannot_be_read_fails_its_day_by_name(
     (folder / "good.csv").write_text(HEADER + visit())
     (folder / "bad.csv").write_bytes(content)
     with pytest.raises(BadDay, match=rf"{folder}/bad\.csv: .*{message}"):
+        landing.scan(DAY)
+
+
+def test_a_file_without_a_header_is_refused_without_showing_whose_data_it_holds(landing: Landing, folder: Path) -> None:
+    (folder / "a.csv").write_text(visit("p17") * 2)
+    with pytest.raises(BadDay, match="is the header row missing") as error:
+        landing.scan(DAY)
+    assert "Ana" not in str(error.value)
+    assert "p17" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_opened_fails_its_day_only(
+    landing: Landing, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.csv").write_text(HEADER)
+
+    def gone(path: Path) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr("pit_pipeline.landing._scan_file", gone)
+    with pytest.raises(BadDay, match=r"a\.csv cannot be read: No such file"):
         landing.scan(DAY)
 
 
