@@ -6,8 +6,9 @@ Here: options, what is printed and exit codes. Not here: anything that another m
 import os
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import duckdb
@@ -100,9 +101,11 @@ def demo(landing: Path | None) -> None:
     """Make the whole graph for every day that has landed and print the results."""
     settings = _settings(landing)
     if landing is None:
-        settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
-        days = write_samples(Path(settings.landing_uri), Samples())
+        yesterday = datetime.now(ZoneInfo(settings.timezone)).date() - timedelta(days=1)
+        days = write_samples(Path(settings.landing_uri), Samples(first_day=yesterday - timedelta(days=6), days=7))
         click.echo(f"A week of made-up visits landed in {settings.landing_uri}")
+        settings = _settings()
+        settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
     else:
         days = Landing(settings.landing_uri).days()
         if not days:
@@ -135,7 +138,7 @@ def _settings(landing: Path | None = None) -> Settings:
     if "PIT_FIRST_DAY" in environment or not landed:
         return settings
     # On one machine the partitions begin where the files do, unless it is said otherwise.
-    return settings.model_copy(update={"first_day": min(landed[0], settings.first_day)})
+    return settings.model_copy(update={"first_day": landed[0]})
 
 
 def _tables(settings: Settings) -> ParquetTables:
