@@ -26,7 +26,8 @@ class DaysConfig(dg.Config):
 
     days: list[str] = Field(
         [],
-        description="the days to make, as YYYY-MM-DD, in place of the run's partitions: so a set with gaps is one run",
+        description="the days to make, as YYYY-MM-DD, in place of the run's partitions, so that a set with gaps is one "
+        "run; a run of fewer than all four assets needs its partition range as well, of which these are some",
     )
 
 
