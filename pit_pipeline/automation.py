@@ -192,6 +192,8 @@ def deadline_schedule(settings: Settings, target: dg.AssetsDefinition) -> dg.Sch
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         local = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone))
         day = local.date() - timedelta(days=1)
+        if day < settings.first_day:
+            return dg.SkipReason(f"{day} is before the first day of the partitions, {settings.first_day}")
         if _published(context.instance, landing, day):
             return dg.SkipReason(f"{day} is published from the files that have landed")
         return dg.RunRequest(run_key=f"deadline-{day}", partition_key=str(day))

@@ -169,6 +169,7 @@ def deadline(deployment: Deployment, at: datetime) -> object:
 def test_the_deadline_runs_the_day_before_unless_it_is_made_from_what_landed(
     watched: Deployment, spark: object
 ) -> None:
+    assert isinstance(deadline(watched, datetime(2024, 1, 1, 6, tzinfo=ZONE)), dg.SkipReason)
     six = datetime(2024, 1, 2, 6, tzinfo=ZONE)
     missing = deadline(watched, six)
     assert isinstance(missing, dg.RunRequest)
