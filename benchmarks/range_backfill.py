@@ -22,7 +22,14 @@ import sys
 from datetime import date
 from pit_pipeline import local
 from pit_pipeline.settings import Settings
+from pyspark import SparkContext
 failure = local.materialize(Settings.from_environment(), [date.fromisoformat(day) for day in sys.argv[1:]])
+# The JVM's time counts once it has been waited for.
+gateway = SparkContext._gateway
+SparkContext.getOrCreate().stop()
+gateway.shutdown()
+gateway.proc.stdin.close()
+gateway.proc.wait()
 sys.exit(failure)
 """
 
