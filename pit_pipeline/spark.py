@@ -35,8 +35,12 @@ _LAPTOP = {
     "spark.sql.adaptive.coalescePartitions.minPartitionSize": "64k",
 }
 
-#: For a session that lives a minute: compiled once and quickly, not again and better.
-SHORT_LIVED = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+#: For a session that lives a minute on little data: what would only pay later is not compiled.
+SHORT_LIVED = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
 
 
 def spark_resource(overrides: Mapping[str, str]) -> LazyPySparkResource:

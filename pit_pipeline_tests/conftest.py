@@ -22,7 +22,8 @@ HEADER = "nome,id,pit,categoria,hora,minuto,comprou,preço,quantidade\n"
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    session = sparks.session(sparks.spark_resource(sparks.SHORT_LIVED))
+    # Quick to start, but with the generated code that real runs use.
+    session = sparks.session(sparks.spark_resource({**sparks.SHORT_LIVED, "spark.sql.codegen.wholeStage": "true"}))
     yield session
     session.stop()
 

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from pit_pipeline.io_manager import NotPublished, ParquetTables
-from pit_pipeline.spark import SHORT_LIVED, spark_resource
+from pit_pipeline.spark import spark_resource
 from pit_pipeline.tables import DAILY_METRICS, PARTITION
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-10")
@@ -38,7 +38,7 @@ def materialized(tables: ParquetTables, visits: int, days: list[str]) -> list[in
 
 def test_outputs_are_published_by_day_and_read_back(spark: SparkSession, tmp_path: Path) -> None:
     tables = ParquetTables(
-        processing_uri=str(tmp_path / "p"), consumer_uri=str(tmp_path / "c"), spark=spark_resource(SHORT_LIVED)
+        processing_uri=str(tmp_path / "p"), consumer_uri=str(tmp_path / "c"), spark=spark_resource({})
     )
     assert materialized(tables, 7, ["2024-01-01", "2024-01-03"]) == [7, 7, 7]
     assert materialized(tables, 8, ["2024-01-02"]) == [8]
@@ -52,6 +52,6 @@ def test_outputs_are_published_by_day_and_read_back(spark: SparkSession, tmp_pat
 
 
 def test_a_day_that_is_not_published_is_an_error_that_names_it(spark: SparkSession, tmp_path: Path) -> None:
-    tables = ParquetTables(processing_uri=str(tmp_path), consumer_uri=str(tmp_path), spark=spark_resource(SHORT_LIVED))
+    tables = ParquetTables(processing_uri=str(tmp_path), consumer_uri=str(tmp_path), spark=spark_resource({}))
     with pytest.raises(NotPublished, match="daily_metrics is not published for 2024-01-01; materialize daily_metrics"):
         tables.read(DAILY_METRICS, [date(2024, 1, 1)])
