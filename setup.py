@@ -33,7 +33,7 @@ setup(
     extras_require={
         # A machine of one's own: Dagster's UI, and what the tests and checks take.
         "local": [f"dagster-webserver=={DAGSTER}"],
-        "test": ["pytest>=8", "ruff==0.17.6", "mypy==2.4.1", "pandas-stubs<3", "types-PyYAML"],
+        "test": ["pytest>=8", "ruff==0.17.6", "mypy==2.4.1", "pandas-stubs<3"],
     },
     entry_points={"console_scripts": ["pit-pipeline = pit_pipeline.cli:main"]},
 )

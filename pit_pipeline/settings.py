@@ -38,7 +38,10 @@ class Settings(BaseModel):
         "", description="consumer zone; default <workspace>/consumer", examples=["/data/consumer"]
     )
     timezone: str = Field("America/Sao_Paulo", description="time zone of the business: when a day begins and ends")
-    first_day: date = Field(date(2024, 1, 1), description="first day of the partitions")
+    first_day: date = Field(
+        date(2024, 1, 1),
+        description="first day of the partitions; the commands here take the first day that has landed",
+    )
     reject_threshold: float = Field(
         0.05, ge=0, le=1, description="share of a day's rows that may be rejected before the day fails"
     )

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from pit_pipeline.landing import Landing
 from pit_pipeline_tests.conftest import HEADER, environment, many_days, visit
 
 PROJECT = Path(__file__).parent.parent
@@ -141,4 +140,3 @@ def test_the_daemon_runs_what_lands_and_a_backfill_from_the_ui_fails_bad_days_al
     assert len(server.runs()) == 3
     assert server.statuses("recommendations")[0] == good
     assert server.statuses("visits_parquet") == (good, {DAYS[1]})
-    assert Landing(str(server.workspace / "landing")).days()
