@@ -23,6 +23,7 @@ setup(
         "pyarrow>=15",
         "numpy",
         "boto3",
+        "PyAthena>=4,<5",
         # dagster-postgres of this version fails with 2.1.
         "sqlalchemy<2.1",
         "duckdb>=1.3",
@@ -33,7 +34,16 @@ setup(
     extras_require={
         # A machine of one's own: Dagster's UI, and what the tests and checks take.
         "local": [f"dagster-webserver=={DAGSTER}"],
-        "test": ["pytest>=8", "ruff==0.17.6", "mypy==2.4.1", "pandas-stubs<3"],
+        "test": [
+            "pytest>=8",
+            "ruff==0.17.6",
+            "mypy==2.4.1",
+            "pandas-stubs<3",
+            # AWS's answers over HTTP; its server extra brings much that is not needed.
+            "moto[glue]>=5.2,<6",
+            "flask",
+            "flask-cors",
+        ],
     },
     entry_points={"console_scripts": ["pit-pipeline = pit_pipeline.cli:main"]},
 )

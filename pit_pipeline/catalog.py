@@ -1,20 +1,72 @@
-"""SQL on the tables: the embedded catalog, an in-memory DuckDB with a view per table of the registry.
+"""SQL on the tables, whoever holds them: what a catalog can do, and the embedded one, an in-memory DuckDB.
 
-The views are on a laptop what Athena's tables are on AWS. DuckDB keeps no file of its own, so any number of
-people can read while a run publishes. Not here: what a table holds (`tables`).
+The embedded catalog's views are on a laptop what Athena's tables (`glue`) are on AWS. DuckDB keeps no file of its
+own, so any number of people can read while a run publishes. Not here: what a table holds (`tables`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import duckdb
 
 from pit_pipeline.io_manager import ParquetTables
-from pit_pipeline.tables import PARTITION, TABLES, Table, comment
+from pit_pipeline.settings import Settings
+from pit_pipeline.tables import PARTITION, TABLES, Column, Table, comment
 from pit_pipeline.zones import Zone
 
 
 class BadQuery(Exception):
     """A query that the engine refuses; the message is the engine's."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query gives: its columns' names, its rows, whether there were more, and a note on the query."""
+
+    columns: list[str]
+    rows: list[tuple[object, ...]]
+    cut: bool = False
+    note: str = ""
+
+
+class Catalog(Protocol):
+    """What holds the tables of the registry and answers SQL on them."""
+
+    def query(self, sql: str, *, limit: int | None = None) -> Answer | None:
+        """The first `limit` rows of a query, or all; None for a statement that gives none. Raises BadQuery."""
+
+    def drift(self, table: Table) -> list[str]:
+        """What the catalog holds of a table otherwise than the registry: a sentence for each difference."""
+
+
+def open_catalog(settings: Settings, tables: ParquetTables) -> Catalog:
+    """The deployment's catalog: Glue and Athena where a Glue database is set."""
+    if not settings.glue_database:
+        return EmbeddedCatalog(tables)
+    from pit_pipeline.glue import GlueCatalog
+
+    return GlueCatalog(settings)
+
+
+def differences(kind: str, declared: Sequence[Column], held: Sequence[Column]) -> list[str]:
+    """How the columns that a catalog holds differ from those that the registry declares; kind: what to call them."""
+    there, wanted = {column.name: column for column in held}, {column.name for column in declared}
+    told = [f"{kind} {column.name} is not in the registry" for column in held if column.name not in wanted]
+    for column in declared:
+        found = there.get(column.name)
+        if found is None:
+            told.append(f"{kind} {column.name} is missing")
+            continue
+        if found.type != column.type:
+            told.append(f"{kind} {column.name} is {found.type}, by the registry {column.type}")
+        if found.comment != column.comment:
+            told.append(f"{kind} {column.name} has the comment {found.comment!r}, by the registry {column.comment!r}")
+    order = [column.name for column in held if column.name in wanted]
+    expected = [column.name for column in declared if column.name in there]
+    if order != expected:
+        told.append(f"the order is {', '.join(order)}, by the registry {', '.join(expected)}")
+    return told
 
 
 class EmbeddedCatalog:
@@ -26,15 +78,33 @@ class EmbeddedCatalog:
         for table in TABLES:
             self._create_view(table, tables.zone(table))
 
-    def query(self, sql: str, values: Sequence[object] = ()) -> duckdb.DuckDBPyRelation | None:
-        """The rows of a query, or None for a statement that has none; values: what its `?` stand for.
-
-        Raises BadQuery.
-        """
+    def query(self, sql: str, values: Sequence[object] = (), *, limit: int | None = None) -> Answer | None:
+        """The rows of a query; values: what its `?` stand for. See Catalog."""
         try:
-            return self._connection.sql(sql, params=list(values))
+            relation = self._connection.sql(sql, params=list(values))
+            if relation is None:
+                return None
+            rows = (relation if limit is None else relation.limit(limit + 1)).fetchall()
         except duckdb.Error as error:
             raise BadQuery(str(error)) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error):  # what DuckDB makes of Ctrl-C
+                raise KeyboardInterrupt from error
+            raise
+        return Answer(relation.columns, rows[:limit], cut=len(rows) > len(rows[:limit]))
+
+    def drift(self, table: Table) -> list[str]:
+        """See Catalog: a view's columns take their types from the published files, which may be old."""
+        self._connection.register("declared", table.partitioned_arrow_schema.empty_table())
+        types = self._connection.sql("SELECT column_name, column_type FROM (DESCRIBE declared)").fetchall()
+        comments = {field.name: comment(field) for field in table.partitioned_schema.fields}
+        held = self._connection.sql(
+            "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+            "WHERE table_name = ? ORDER BY column_index",
+            params=[table.name],
+        ).fetchall()
+        declared = [Column(name, kind, comments[name]) for name, kind in types]
+        return differences("column", declared, [Column(*row) for row in held]) if held else ["the view is missing"]
 
     def _create_view(self, table: Table, zone: Zone) -> None:
         columns = ", ".join(f'"{name}"' for name in table.partitioned_schema.names)

@@ -5,18 +5,19 @@ Here: options, what is printed and exit codes. Not here: anything that another m
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
-import duckdb
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from pit_pipeline import local
-from pit_pipeline.catalog import BadQuery, EmbeddedCatalog
+from pit_pipeline.catalog import Answer, BadQuery, Catalog, EmbeddedCatalog, open_catalog
 from pit_pipeline.io_manager import ParquetTables
 from pit_pipeline.java import NoJava
 from pit_pipeline.landing import Landing
@@ -26,6 +27,7 @@ from pit_pipeline.spark import SHORT_LIVED, spark_resource
 from pit_pipeline.tables import REASONS, TABLES
 
 _PEOPLE_SHOWN = 10
+_ROWS_SHOWN = 1000
 
 
 @click.group(context_settings={"max_content_width": 110})
@@ -45,14 +47,18 @@ def main() -> None:
 def ui(port: int, workspace_file: Path) -> None:
     """Open Dagster's UI on the workspace, with the daemon that runs backfills and sensors."""
     command = local.ui_command(workspace_file.absolute(), port)
-    os.execve(command[0], command, dict(local.ui_environment(_settings())))
+    os.execve(command[0], command, dict(local.ui_environment(_from_first_landed(_settings()))))
 
 
 @main.command()
 @click.argument("query", required=False)
 def sql(query: str | None) -> None:
-    """Answer one QUERY on the workspace's tables, or without one as many as are typed, each ended by `;`."""
-    catalog = EmbeddedCatalog(_tables(_settings()))
+    """Answer one QUERY on the tables, or without one as many as are typed, each ended by `;`.
+
+    By Athena where PIT_GLUE_DATABASE is set, else on the workspace by DuckDB. Ctrl-C cancels a query.
+    """
+    settings = _settings()
+    catalog = open_catalog(settings, _tables(settings))
     if query:
         _answer(catalog, query)
         return
@@ -65,6 +71,8 @@ def sql(query: str | None) -> None:
                 _answer(catalog, "\n".join(lines))
             except click.ClickException as error:
                 error.show()
+            except KeyboardInterrupt:
+                click.echo("cancelled", err=True)
             lines.clear()
 
 
@@ -99,12 +107,12 @@ def samples(landing: Path, first_day: datetime, **options: float) -> None:
 )
 def demo(landing: Path | None) -> None:
     """Make the whole graph for every day that has landed and print the results."""
-    settings = _settings(landing)
+    settings = _from_first_landed(_settings(landing))
     if landing is None:
         yesterday = datetime.now(ZoneInfo(settings.timezone)).date() - timedelta(days=1)
         days = write_samples(Path(settings.landing_uri), Samples(first_day=yesterday - timedelta(days=6), days=7))
         click.echo(f"A week of made-up visits landed in {settings.landing_uri}")
-        settings = _settings()
+        settings = _from_first_landed(settings)
         settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
     else:
         days = Landing(settings.landing_uri).days()
@@ -131,13 +139,16 @@ def _settings(landing: Path | None = None) -> Settings:
     if landing:
         environment["PIT_LANDING_URI"] = str(landing)
     try:
-        settings = Settings.from_environment(environment)
+        return Settings.from_environment(environment)
     except BadSetting as error:
         raise click.ClickException(str(error)) from error
+
+
+def _from_first_landed(settings: Settings) -> Settings:
+    """On one machine the partitions begin where the files do, unless it is said otherwise."""
     landed = Landing(settings.landing_uri).days()
-    if "PIT_FIRST_DAY" in environment or not landed:
+    if "PIT_FIRST_DAY" in os.environ or not landed:
         return settings
-    # On one machine the partitions begin where the files do, unless it is said otherwise.
     return settings.model_copy(update={"first_day": landed[0]})
 
 
@@ -172,33 +183,48 @@ def _print_results(settings: Settings, days: list[date]) -> None:
         ("rejected_visits: rows by day and reason (a row may have several)", _REJECTS),
         (f"recommendations of the latest day for {_PEOPLE_SHOWN} people", _PEOPLE),
     ):
-        _print_grid(console, title, catalog.query(query, [days[0], days[-1]]))
+        answer = catalog.query(query, [days[0], days[-1]])
+        if answer:
+            _print_grid(console, answer, _figure, title)
     console.print(f"\nParquet: {settings.processing_uri} and {settings.consumer_uri}", soft_wrap=True)
 
 
-def _print_grid(console: Console, title: str, rows: duckdb.DuckDBPyRelation | None) -> None:
-    if rows is None:
-        return
+def _print_grid(console: Console, answer: Answer, shown: Callable[[object], str], title: str | None = None) -> None:
     grid = Grid(title=title, title_justify="left", title_style="bold")
-    for name, kind in zip(rows.columns, rows.types, strict=True):
-        grid.add_column(name, justify="left" if str(kind) in ("VARCHAR", "DATE") else "right")
-    for row in rows.fetchall():
-        grid.add_row(*("" if value is None else _shown(value) for value in row))
+    for index, name in enumerate(answer.columns):
+        numbers = all(isinstance(row[index], int | float | Decimal | None) for row in answer.rows)
+        grid.add_column(Text(name), justify="right" if numbers else "left")
+    for row in answer.rows:
+        grid.add_row(*(Text(shown(value)) for value in row))  # as it is: what is in brackets is not rich's markup
     console.print()
     console.print(grid)
 
 
-def _shown(value: object) -> str:
+def _figure(value: object) -> str:
+    """A value as people read it."""
+    if value is None:
+        return ""
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _answer(catalog: EmbeddedCatalog, query: str) -> None:
+def _literal(value: object) -> str:
+    """A value as it is, so that it can be copied into a query; a missing one differs from an empty text."""
+    return "NULL" if value is None else str(value)
+
+
+def _answer(catalog: Catalog, query: str) -> None:
     try:
-        rows = catalog.query(query)
-        if rows is not None:
-            rows.show(max_rows=1000, max_width=10_000 if not sys.stdout.isatty() else None)
+        answer = catalog.query(query, limit=_ROWS_SHOWN)
     except BadQuery as error:
         raise click.ClickException(str(error)) from error
+    if answer is None:
+        return
+    # A terminal wraps what is wider; a file or a pipe gets each row on a line.
+    console = Console() if sys.stdout.isatty() else Console(width=100_000)
+    _print_grid(console, answer, _literal)
+    count = len(answer.rows)
+    shown = f"the first {count:,} rows, there are more" if answer.cut else f"{count:,} row{'s'[: count != 1]}"
+    click.echo(", ".join(part for part in (shown, answer.note) if part))
 
 
 def _typed_lines() -> Iterator[str]:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from pit_pipeline.assets import daily_tables
 from pit_pipeline.automation import deadline_schedule, landing_sensor
+from pit_pipeline.crawler_sensor import catalog_checks, catalog_specs, crawler_sensor
 from pit_pipeline.io_manager import ParquetTables
 from pit_pipeline.settings import Settings
 from pit_pipeline.spark import spark_resource
@@ -17,9 +18,11 @@ def build(settings: Settings) -> dg.Definitions:
         spark=spark_resource(settings.spark_conf),
     )
     assets = daily_tables(settings)
+    on_glue = bool(settings.glue_database)
     return dg.Definitions(
-        assets=[assets],
-        sensors=[landing_sensor(settings, assets)],
+        assets=[assets, *(catalog_specs(settings) if on_glue else [])],
+        asset_checks=[catalog_checks(settings)] if on_glue else [],
+        sensors=[landing_sensor(settings, assets), *([crawler_sensor(settings)] if on_glue else [])],
         schedules=[deadline_schedule(settings, assets)],
         resources={"tables": tables, "io_manager": tables},
         executor=dg.in_process_executor,

@@ -1,16 +1,17 @@
 """The parts of the docs that the code knows: `python -m pit_pipeline.docs` writes them anew.
 
-`docs/tables.md` from the registry and the gates, `docs/settings.md` from the settings. Not here: anything written
-by hand.
+`docs/tables.md` from the registry and the gates, `docs/settings.md` from the settings, and `terraform/tables.json`,
+the registry as Terraform declares it in Glue. Not here: anything written by hand.
 """
 
+import json
 from pathlib import Path
 
 from pit_pipeline.gates import GATES
 from pit_pipeline.settings import PREFIX, Settings
 from pit_pipeline.tables import REJECTED_VISITS, TABLES, comment
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
 _NOTE = "<!-- Written by `python -m pit_pipeline.docs`; change the code, not this file. -->\n"
 
 
@@ -47,8 +48,23 @@ def settings_page() -> str:
     return "\n".join([*parts, ""])
 
 
-PAGES = {"tables.md": tables_page, "settings.md": settings_page}
+def tables_json() -> str:
+    """The registry by table name, for Terraform's for_each: columns and partition keys in Glue's types."""
+    tables = {
+        table.name: {
+            "name": table.name,
+            "zone": table.zone,
+            "description": table.description,
+            "columns": [column._asdict() for column in table.hive_columns],
+            "partition_keys": [column._asdict() for column in table.hive_partition_keys],
+        }
+        for table in TABLES
+    }
+    return json.dumps(tables, indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES = {"docs/tables.md": tables_page, "docs/settings.md": settings_page, "terraform/tables.json": tables_json}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
-        (DOCS / name).write_text(page())
+        (ROOT / name).write_text(page())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from pit_pipeline.assets import STEP
+from pit_pipeline.assets import STEP, asset_specs
 from pit_pipeline.automation import DAYS_TAG
 from pit_pipeline.definitions import build
 from pit_pipeline.settings import Settings
@@ -40,6 +40,7 @@ def materialize(settings: Settings, days: Sequence[date]) -> str | None:
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
+            asset_selection=[spec.key for spec in asset_specs(settings)],
             tags={DAYS_TAG: f"{days[0]}...{days[-1]} ({len(days)})"},
             run_config={
                 "ops": {STEP: {"config": {"days": [str(day) for day in days]}}},

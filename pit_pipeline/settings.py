@@ -6,6 +6,7 @@ Not here: anything that acts on a setting.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -54,14 +55,25 @@ class Settings(BaseModel):
         6, ge=0, le=23, description="hour of the business's day at which the day before must have been made"
     )
     days_per_run: int = Field(31, ge=1, description="the most days that one run of a backfill or of the sensor makes")
-    automation: bool = Field(
-        False, description="whether the landing sensor and the deadline schedule start switched on"
-    )
+    automation: bool = Field(False, description="whether the sensors and the deadline schedule start switched on")
     spark_conf: dict[str, str] = Field(
         {},
         description="Spark settings to add or override, as a JSON object",
         examples=['{"spark.driver.memory": "4g"}'],
     )
+
+    aws_region: str = Field(
+        "", description="AWS region of the Glue database and the Athena workgroup", examples=["sa-east-1"]
+    )
+    glue_database: str = Field(
+        "",
+        description="Glue database that Athena queries and the crawlers fill; empty: SQL by DuckDB, no crawlers",
+        examples=["pits"],
+    )
+    athena_workgroup: str = Field(
+        "", description="Athena workgroup that queries run in; it says where results go", examples=["pits"]
+    )
+    crawl_minutes: int = Field(30, ge=1, description="how long a crawl may take before it is stopped and tried again")
 
     @field_validator("timezone")
     @classmethod
@@ -71,6 +83,31 @@ class Settings(BaseModel):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("not a time zone; use a name such as America/Sao_Paulo or UTC") from error
         return name
+
+    @field_validator("aws_region")
+    @classmethod
+    def _region_name(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-[0-9]+", name):
+            raise ValueError("not an AWS region; use a name such as sa-east-1")
+        return name
+
+    @field_validator("glue_database")
+    @classmethod
+    def _database_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9_]*", name):
+            raise ValueError("not a name that Athena takes unquoted; use a-z, 0-9 and _")
+        return name
+
+    @model_validator(mode="after")
+    def _catalog_is_whole(self) -> "Settings":
+        for name, other in (
+            ("athena_workgroup", "glue_database"),
+            ("aws_region", "glue_database"),
+            ("glue_database", "athena_workgroup"),
+        ):
+            if getattr(self, other) and not getattr(self, name):
+                raise ValueError(f"{PREFIX}{name.upper()} has to be set where {PREFIX}{other.upper()} is")
+        return self
 
     @field_validator("spark_conf", mode="before")
     @classmethod
@@ -114,6 +151,8 @@ class Settings(BaseModel):
 
 
 def _explained(where: tuple[int | str, ...], error: Mapping[str, Any]) -> str:
+    if not where:  # of the settings together; the message names them
+        return str(error["ctx"]["error"])
     name = str(where[0])
     if error["type"] == "extra_forbidden":
         known = ", ".join(f"{PREFIX}{field.upper()}" for field in Settings.model_fields)

@@ -5,6 +5,7 @@ Not here: how the rows are made (`transforms`) or where a zone lives (`settings`
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import dagster as dg
 import pyarrow as pa
@@ -28,6 +29,14 @@ PARTITION = "visit_date"
 
 #: Why a row may be rejected, in the order in which a row's reasons are listed.
 REASONS = ("fields", "encoding", "pit", "hour", "minute", "bought", "price", "quantity", "bought_quantity")
+
+
+class Column(NamedTuple):
+    """A column as a catalog holds it; type: in the catalog's own words."""
+
+    name: str
+    type: str
+    comment: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,16 @@ class Table:
         return to_arrow_schema(self.partitioned_schema)
 
     @property
+    def hive_columns(self) -> list[Column]:
+        """The columns as Glue and Athena declare them, the partition not among them."""
+        return [_hive_column(field) for field in self.schema.fields]
+
+    @property
+    def hive_partition_keys(self) -> list[Column]:
+        """The partition as Glue and Athena declare it."""
+        return [_hive_column(self.partitioned_schema.fields[-1])]
+
+    @property
     def column_schema(self) -> dg.TableSchema:
         """The columns as Dagster's UI shows them."""
         return dg.TableSchema(
@@ -80,6 +99,11 @@ class Table:
 def comment(field: StructField) -> str:
     """What a column means."""
     return str(field.metadata["comment"])
+
+
+def _hive_column(field: StructField) -> Column:
+    # Hive's timestamp has no zone, which is what Spark calls timestamp_ntz; all other names are the same.
+    return Column(field.name, field.dataType.simpleString().replace("timestamp_ntz", "timestamp"), comment(field))
 
 
 def _column(name: str, data_type: DataType, text: str, *, null: bool = False) -> StructField:

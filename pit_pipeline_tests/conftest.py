@@ -77,7 +77,7 @@ class Deployment:
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         answer = EmbeddedCatalog(self.tables).query(sql)
         assert answer is not None
-        return answer.fetchall()
+        return answer.rows
 
     def published(self, table: str) -> list[str]:
         return [str(row[0]) for row in self.rows(f"SELECT DISTINCT visit_date FROM {table} ORDER BY 1")]

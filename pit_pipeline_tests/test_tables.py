@@ -1,13 +1,13 @@
 import pytest
 
-from pit_pipeline.docs import DOCS, PAGES
+from pit_pipeline.docs import PAGES, ROOT
 from pit_pipeline.tables import TABLES, comment
 from pit_pipeline_tests.conftest import Deployment
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_docs_say_what_the_code_says(name: str) -> None:
-    assert (DOCS / name).read_text() == PAGES[name](), "run: python -m pit_pipeline.docs"
+    assert (ROOT / name).read_text() == PAGES[name](), "run: python -m pit_pipeline.docs"
 
 
 def test_every_column_of_every_table_says_what_it_means() -> None:
