@@ -61,7 +61,7 @@ def differences(kind: str, declared: Sequence[Column], held: Sequence[Column]) -
         if found.type != column.type:
             told.append(f"{kind} {column.name} is {found.type}, by the registry {column.type}")
         if found.comment != column.comment:
-            told.append(f"{kind} {column.name} has the comment {found.comment!r}, by the registry {column.comment!r}")
+            told.append(f"{kind} {column.name} means '{found.comment}', by the registry '{column.comment}'")
     order = [column.name for column in held if column.name in wanted]
     expected = [column.name for column in declared if column.name in there]
     if order != expected:

@@ -183,6 +183,7 @@ def _glue_client(region: str) -> Any:
 def _asking(what: str) -> Iterator[None]:
     """Tell errors that pass by themselves from those that do not; what: whom the question is about."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NoConnection
 
     try:
         yield
@@ -191,7 +192,7 @@ def _asking(what: str) -> Iterator[None]:
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
         passes = answer["Error"]["Code"] in _PASSING or status == 429 or status >= 500
         raise (GlueBusy if passes else GlueRefused)(f"{what}: {error}") from error
-    except HTTPClientError as error:  # no answer
+    except (NoConnection, HTTPClientError) as error:  # no answer
         raise GlueBusy(f"{what}: {error}") from error
     except BotoCoreError as error:
         raise GlueRefused(f"{what}: {error}") from error

@@ -1,11 +1,15 @@
 """Shared by all tests: one Spark session, and a whole deployment in a temporary folder."""
 
 import gzip
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
+import boto3
 import dagster as dg
 import pytest
 from pyspark.sql import SparkSession
@@ -14,6 +18,8 @@ from pit_pipeline import spark as sparks
 from pit_pipeline.assets import STEP
 from pit_pipeline.catalog import EmbeddedCatalog
 from pit_pipeline.definitions import build
+from pit_pipeline.docs import ROOT
+from pit_pipeline.glue import crawler_name
 from pit_pipeline.io_manager import ParquetTables
 from pit_pipeline.settings import Settings
 
@@ -101,6 +107,73 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def deployment(tmp_path: Path, instance: dg.DagsterInstance, spark: SparkSession) -> Deployment:
     return Deployment(tmp_path, instance)
+
+
+GLUE = {"glue_database": "pits", "athena_workgroup": "analysts", "aws_region": "sa-east-1"}
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """A server that answers as AWS does, over HTTP."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class Aws:
+    """An empty AWS, which boto3 of this process finds by itself."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    def tell(self, path: str, value: object) -> None:
+        """Have the server behave in some way, by its own interface."""
+        request = Request(f"{self.endpoint}/moto-api/{path}", json.dumps(value).encode(), method="POST")
+        request.add_header("Content-Type", "application/json")
+        urlopen(request, timeout=10).close()
+
+    def client(self, service: str) -> Any:
+        return boto3.session.Session().client(service, region_name=GLUE["aws_region"])
+
+    def declare_tables(self) -> None:
+        """What Terraform declares: the database, its tables, a crawler for each, a workgroup."""
+        glue = self.client("glue")
+        glue.create_database(DatabaseInput={"Name": GLUE["glue_database"]})
+        for table in json.loads((ROOT / "terraform" / "tables.json").read_text()).values():
+            glue.create_table(DatabaseName=GLUE["glue_database"], TableInput=table_input(table))
+            name = crawler_name(GLUE["glue_database"], table["name"])
+            glue.create_crawler(Name=name, Role="crawler", Targets={"S3Targets": [{"Path": f"s3://{table['name']}"}]})
+        self.client("athena").create_work_group(Name=GLUE["athena_workgroup"], Configuration={})
+
+
+def table_input(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of the registry's export as Glue takes it."""
+
+    def columns(name: str) -> list[dict[str, str]]:
+        return [{"Name": c["name"], "Type": c["type"], "Comment": c["comment"]} for c in table[name]]
+
+    return {
+        "Name": table["name"],
+        "StorageDescriptor": {"Columns": columns("columns")},
+        "PartitionKeys": columns("partition_keys"),
+    }
+
+
+@pytest.fixture
+def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    for name, value in {
+        "AWS_ENDPOINT_URL": aws_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }.items():
+        monkeypatch.setenv(name, value)
+    aws = Aws(aws_endpoint)
+    aws.tell("reset", {})
+    return aws
 
 
 def visit(
