@@ -143,11 +143,17 @@ class Aws:
         """What Terraform declares: the database, its tables, a crawler for each, a workgroup."""
         glue = self.client("glue")
         glue.create_database(DatabaseInput={"Name": GLUE["glue_database"]})
-        for table in json.loads((ROOT / "terraform" / "tables.json").read_text()).values():
+        for table in exported_tables().values():
             glue.create_table(DatabaseName=GLUE["glue_database"], TableInput=table_input(table))
             name = crawler_name(GLUE["glue_database"], table["name"])
             glue.create_crawler(Name=name, Role="crawler", Targets={"S3Targets": [{"Path": f"s3://{table['name']}"}]})
         self.client("athena").create_work_group(Name=GLUE["athena_workgroup"], Configuration={})
+
+
+def exported_tables() -> dict[str, dict[str, Any]]:
+    """What Terraform reads."""
+    tables: dict[str, dict[str, Any]] = json.loads((ROOT / "terraform" / "tables.json").read_text())
+    return tables
 
 
 def table_input(table: Mapping[str, Any]) -> dict[str, Any]:
