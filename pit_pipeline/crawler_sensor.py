@@ -158,7 +158,7 @@ def _outcome(glue: GlueCatalog, table: Table, seconds: float) -> list[Event]:
     )
     return [
         materialization,
-        _evaluation(table, CRAWLED, Verdict(True, f"{len(days)} days are in the catalog")),
+        _evaluation(table, CRAWLED, Verdict(True, f"days in the catalog: {len(days)}")),
         _evaluation(table, AGREES, _agrees(glue, table)),
     ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 import boto3
@@ -13,7 +14,7 @@ class FakeGlue:
     """Every crawler of the database, by table; `calls` is what was asked, `refuse` what is answered with an error."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.exceptions = boto3.session.Session().client("glue", region_name=GLUE["aws_region"]).exceptions
+        self.exceptions = _exceptions()
         self.tables = {name: table_input(table) for name, table in exported_tables().items()}
         self.days = {name: ["2024-01-01"] for name in self.tables}
         self.began = dict.fromkeys(self.tables, 0.0)  # of the crawl under way
@@ -70,3 +71,8 @@ class FakeGlue:
     def _raise(self, code: str) -> None:
         answer = {"Error": {"Code": code, "Message": "told by the fake"}}
         raise self.exceptions.from_code(code)(answer, "an operation")
+
+
+@cache
+def _exceptions() -> Any:
+    return boto3.session.Session().client("glue", region_name=GLUE["aws_region"]).exceptions

@@ -2,7 +2,7 @@ import pytest
 
 from pit_pipeline.docs import PAGES, ROOT
 from pit_pipeline.tables import TABLES, comment
-from pit_pipeline_tests.conftest import Deployment
+from pit_pipeline_tests.conftest import Deployment, exported_tables
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -22,3 +22,16 @@ def test_a_table_without_any_day_is_there_in_sql_typed_and_empty(deployment: Dep
         assert described["visit_date"] == "DATE"
     types = {row[0]: row[1] for row in deployment.rows("DESCRIBE daily_metrics")}
     assert (types["pits_visited"], types["revenue"], types["conversion_rate"]) == ("BIGINT", "DECIMAL(38,2)", "DOUBLE")
+
+
+def test_terraform_reads_every_table_by_name_in_glues_types() -> None:
+    tables = exported_tables()
+    assert list(tables) == [table.name for table in TABLES]
+    types = {column["name"]: column["type"] for table in tables.values() for column in table["columns"]}
+    assert types["visited_at"] == "timestamp"
+    assert types["revenue"] == "decimal(38,2)"
+    assert types["pits_recommended"] == "array<struct<pit:string,score:double,reason:string>>"
+    for table in tables.values():
+        assert [(key["name"], key["type"]) for key in table["partition_keys"]] == [("visit_date", "date")]
+        # What Glue takes as a comment.
+        assert all(0 < len(column["comment"]) <= 255 for column in table["columns"] + table["partition_keys"])
