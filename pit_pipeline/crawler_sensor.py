@@ -105,7 +105,6 @@ def crawler_sensor(
             after.tables[table.name] = tick.state
             events += tick.events
             told.append(f"{table.name}: {tick.text}")
-            context.log.info(told[-1])
         # Dagster records the events before the cursor: a tick cut short in between is told again, never lost.
         return dg.SensorResult(
             asset_events=events, cursor=after.model_dump_json(), skip_reason=dg.SkipReason("; ".join(told))

@@ -188,10 +188,11 @@ def _asking(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        answer = error.response
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        passes = answer["Error"]["Code"] in _PASSING or status == 429 or status >= 500
-        raise (GlueBusy if passes else GlueRefused)(f"{what}: {error}") from error
+        code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        passes = code in _PASSING or status == 429 or status >= 500
+        told = f"{what}: {error.operation_name} was answered by {code}: {text}"
+        raise (GlueBusy if passes else GlueRefused)(told) from error
     except (NoConnection, HTTPClientError) as error:  # no answer
         raise GlueBusy(f"{what}: {error}") from error
     except BotoCoreError as error:

@@ -244,7 +244,10 @@ def test_what_does_not_pass_is_told_on_the_asset_and_tried_again_ever_more_seldo
     tries = len(delays) + 1
     assert [watch.until_started("daily_metrics", count) for count in range(1, tries + 1)][1:] == delays
     assert len(watch.crawled("daily_metrics")) == tries
-    assert all(not passed and f"({code})" in text for passed, text in watch.crawled("daily_metrics"))
+    assert all(
+        not passed and f"answered by {code}: told by the fake" in text
+        for passed, text in watch.crawled("daily_metrics")
+    )
     watch.glue.refuse.clear()
     watch.until_started("daily_metrics", tries + 1)
     watch.glue.end("daily_metrics")
