@@ -82,11 +82,21 @@ def test_the_checks_can_be_run_by_hand_each_by_itself(aws: Aws, crawls_end: None
     definitions = build(Settings.model_validate(GLUE))
     keys = [
         dg.AssetCheckKey(dg.AssetKey(["athena", table]), check)
-        for table, check in (("visits", "crawled"), ("daily_metrics", "crawled"), ("visits", "agrees_with_registry"))
+        for table, check in (
+            ("visits", "crawled"),
+            ("recommendations", "crawled"),
+            ("daily_metrics", "crawled"),
+            ("visits", "agrees_with_registry"),
+        )
     ]
-    aws.client("glue").start_crawler(Name="pits-daily_metrics")
-    time.sleep(1.2)
-    aws.client("glue").get_crawler(Name="pits-daily_metrics")
+    glue = aws.client("glue")
+    glue.start_crawler(Name="pits-daily_metrics")
+    glue.start_crawler(Name="pits-recommendations")
+    glue.stop_crawler(Name="pits-recommendations")
+    while any(
+        glue.get_crawler(Name=f"pits-{t}")["Crawler"]["State"] != "READY" for t in ("daily_metrics", "recommendations")
+    ):
+        time.sleep(0.2)
     job = dg.define_asset_job("by_hand", selection=dg.AssetSelection.checks(*keys))
     result = (
         dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
@@ -97,7 +107,9 @@ def test_the_checks_can_be_run_by_hand_each_by_itself(aws: Aws, crawls_end: None
     told = {(e.asset_key.path[-1], e.check_name): e.passed for e in result.get_asset_check_evaluations()}
     assert told == {
         ("visits", "crawled"): False,
+        ("recommendations", "crawled"): False,
         ("daily_metrics", "crawled"): True,
         ("visits", "agrees_with_registry"): True,
     }
+    assert evaluations(instance, "recommendations")["crawled"] == (False, "the last crawl ended as STOPPED")
     assert evaluations(instance, "visits")["crawled"] == (False, "the table has not been crawled")

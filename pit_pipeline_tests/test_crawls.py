@@ -299,6 +299,17 @@ def test_a_crawl_beyond_the_time_limit_is_stopped_told_and_repeated(instance: dg
     assert len(watch.crawled("daily_metrics")) == 1
 
 
+@pytest.mark.parametrize("code", ["CrawlerNotRunningException", "CrawlerStoppingException"])
+def test_a_crawl_that_ends_just_as_it_is_stopped_is_stopped(watch: Watch, code: str) -> None:
+    watch.make("daily_metrics")
+    watch.until_started("daily_metrics")
+    watch.glue.refuse["stop_crawler", "daily_metrics"] = code
+    watch.tick(3600)
+    [(passed, text)] = watch.crawled("daily_metrics")
+    assert not passed
+    assert "longer than PIT_CRAWL_MINUTES" in text
+
+
 def test_a_crawl_that_glue_never_shows_is_given_up(instance: dg.DagsterInstance) -> None:
     watch = Watch(instance, crawl_minutes=5)
     watch.make("daily_metrics")

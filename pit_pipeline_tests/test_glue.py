@@ -127,7 +127,8 @@ def test_the_days_of_a_table_come_in_order_from_all_pages_without_their_columns(
     ("code", "status", "kind"),
     [
         ("ThrottlingException", 400, GlueBusy),
-        ("TooManyRequestsException", 429, GlueBusy),
+        ("TooManyRequestsException", 400, GlueBusy),
+        ("SomethingNew", 429, GlueBusy),
         ("OperationTimeoutException", 400, GlueBusy),
         ("SomethingNew", 503, GlueBusy),
         ("EntityNotFoundException", 400, GlueRefused),
