@@ -12,8 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from pit_pipeline import gates, steps
+from pit_pipeline.deployment import landing_zone
 from pit_pipeline.io_manager import ParquetTables
-from pit_pipeline.landing import Landing
 from pit_pipeline.ledger import CODE_VERSION, Ledger
 from pit_pipeline.settings import Settings
 from pit_pipeline.tables import DAILY_METRICS, RECOMMENDATIONS, VISITS
@@ -87,13 +87,13 @@ def daily_tables(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: DaysConfig, tables: dg.ResourceParam[ParquetTables]
     ) -> Iterator[None]:
         days = sorted(date.fromisoformat(day) for day in set(config.days or context.partition_keys))
-        ledger, landing = Ledger(context, days), Landing(settings.landing_uri)
+        ledger, landing = Ledger(context, days), landing_zone(settings)
         if ledger.asked(steps.RAW_VISITS):
             landed = steps.make_raw_visits(ledger, landing, days)
         if ledger.asked(VISITS.asset):
             if not ledger.asked(steps.RAW_VISITS):
                 landed = steps.recorded_visits(ledger, landing, days)
-            steps.make_visits(ledger, tables, landed, settings)
+            steps.make_visits(ledger, tables, landing, landed, settings)
         if ledger.asked(DAILY_METRICS.asset):
             steps.make_daily_metrics(ledger, tables, ledger.good(steps.RAW_VISITS, VISITS.asset))
         if ledger.asked(RECOMMENDATIONS.asset):

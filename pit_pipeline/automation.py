@@ -16,6 +16,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from pit_pipeline.assets import STEP
+from pit_pipeline.deployment import landing_zone
 from pit_pipeline.landing import FileState, Landing, fingerprint
 from pit_pipeline.ledger import published_from
 from pit_pipeline.settings import Settings
@@ -127,7 +128,7 @@ def day_ends(day: date, zone: ZoneInfo) -> datetime:
 
 def landing_sensor(settings: Settings, target: dg.AssetsDefinition) -> dg.SensorDefinition:
     """Runs days that have ended, when their files are new or changed and have been left alone for a while."""
-    landing, zone = Landing(settings.landing_uri), ZoneInfo(settings.timezone)
+    landing, zone = landing_zone(settings), ZoneInfo(settings.timezone)
 
     @dg.sensor(
         name="landing_sensor",
@@ -179,7 +180,7 @@ def _published(instance: dg.DagsterInstance, landing: Landing, day: date) -> boo
 
 def deadline_schedule(settings: Settings, target: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     """Runs the day before if it is not published from what has landed; without files that run fails: the alert."""
-    landing = Landing(settings.landing_uri)
+    landing = landing_zone(settings)
 
     @dg.schedule(
         name="deadline",

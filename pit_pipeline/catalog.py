@@ -4,16 +4,19 @@ The embedded catalog's views are on a laptop what Athena's tables (`glue`) are o
 own, so any number of people can read while a run publishes. Not here: what a table holds (`tables`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
 
 from pit_pipeline.io_manager import ParquetTables
 from pit_pipeline.settings import Settings
 from pit_pipeline.tables import PARTITION, TABLES, Column, Table, comment
-from pit_pipeline.zones import Zone
+from pit_pipeline.zones import DayFiles, Zone
 
 
 class BadQuery(Exception):
@@ -73,6 +76,7 @@ class EmbeddedCatalog:
     """Views on the published days of every table; a table without any is there, typed and empty."""
 
     def __init__(self, tables: ParquetTables) -> None:
+        self._tables = tables
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES:
@@ -94,27 +98,37 @@ class EmbeddedCatalog:
         return Answer(relation.columns, rows[:limit], cut=len(rows) > len(rows[:limit]))
 
     def drift(self, table: Table) -> list[str]:
-        """See Catalog: a view's columns take their types from the published files, which may be old."""
-        self._connection.register("declared", table.partitioned_arrow_schema.empty_table())
-        types = self._connection.sql("SELECT column_name, column_type FROM (DESCRIBE declared)").fetchall()
-        comments = {field.name: comment(field) for field in table.partitioned_schema.fields}
-        held = self._connection.sql(
-            "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-            "WHERE table_name = ? ORDER BY column_index",
-            params=[table.name],
-        ).fetchall()
-        declared = [Column(name, kind, comments[name]) for name, kind in types]
-        return differences("column", declared, [Column(*row) for row in held]) if held else ["the view is missing"]
+        """See Catalog: views follow the registry, so it is published files that may differ from it."""
+        declared = self._described(table.arrow_schema.empty_table())
+        return [
+            f"{day}: {told}"
+            for day, files in self._tables.zone(table).published(table).items()
+            for told in differences("column", declared, self._described(files.dataset()))
+        ]
+
+    def _described(self, rows: pa.Table | ds.Dataset) -> list[Column]:
+        types = self._connection.from_arrow(rows).limit(0)
+        return [Column(name, str(kind), "") for name, kind in zip(types.columns, types.types, strict=True)]
 
     def _create_view(self, table: Table, zone: Zone) -> None:
         columns = ", ".join(f'"{name}"' for name in table.partitioned_schema.names)
-        if zone.published(table):
-            files = str(zone.root(table) / f"{PARTITION}=*" / "*.parquet").replace("'", "''")
-            source = f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'{PARTITION}': DATE}})"
-        else:
-            source = f"no_{table.name}"
-            self._connection.register(source, table.partitioned_arrow_schema.empty_table())
+        source = f"published_{table.name}"
+        self._connection.register(source, _dataset(zone.published(table), table))
         self._connection.execute(f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM {source}')
         for field in table.partitioned_schema.fields:
             text = comment(field).replace("'", "''")
             self._connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS \'{text}\'')
+
+
+def _dataset(published: Mapping[date, DayFiles], table: Table) -> ds.Dataset | pa.Table:
+    """All published days as one dataset, of which a query reads the days and columns that it names."""
+    schema = table.partitioned_arrow_schema
+    if not published:
+        return schema.empty_table()
+    parquet = ds.ParquetFileFormat()
+    fragments = [
+        parquet.make_fragment(path, day_files.filesystem(), ds.field(PARTITION) == pa.scalar(day))
+        for day, day_files in published.items()
+        for path in day_files.paths
+    ]
+    return ds.FileSystemDataset(fragments, schema, parquet)

@@ -18,12 +18,11 @@ from rich.text import Text
 
 from pit_pipeline import local
 from pit_pipeline.catalog import Answer, BadQuery, Catalog, EmbeddedCatalog, open_catalog
-from pit_pipeline.io_manager import ParquetTables
+from pit_pipeline.deployment import landing_zone, parquet_tables
 from pit_pipeline.java import NoJava
-from pit_pipeline.landing import Landing
 from pit_pipeline.samples import Samples, write_samples
 from pit_pipeline.settings import BadSetting, Settings
-from pit_pipeline.spark import SHORT_LIVED, spark_resource
+from pit_pipeline.spark import SHORT_LIVED
 from pit_pipeline.tables import REASONS, TABLES
 
 _PEOPLE_SHOWN = 10
@@ -58,7 +57,7 @@ def sql(query: str | None) -> None:
     By Athena where PIT_GLUE_DATABASE is set, else on the workspace by DuckDB. Ctrl-C cancels a query.
     """
     settings = _settings()
-    catalog = open_catalog(settings, _tables(settings))
+    catalog = open_catalog(settings, parquet_tables(settings))
     if query:
         _answer(catalog, query)
         return
@@ -115,7 +114,7 @@ def demo(landing: Path | None) -> None:
         settings = _from_first_landed(settings)
         settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
     else:
-        days = Landing(settings.landing_uri).days()
+        days = landing_zone(settings).days()
         if not days:
             sought = f"{settings.landing_uri}/visits/visit_date=YYYY-MM-DD/*.csv or *.csv.gz"
             raise click.ClickException(f"no visits have landed: there is no {sought}")
@@ -146,18 +145,10 @@ def _settings(landing: Path | None = None) -> Settings:
 
 def _from_first_landed(settings: Settings) -> Settings:
     """On one machine the partitions begin where the files do, unless it is said otherwise."""
-    landed = Landing(settings.landing_uri).days()
+    landed = landing_zone(settings).days()
     if "PIT_FIRST_DAY" in os.environ or not landed:
         return settings
     return settings.model_copy(update={"first_day": landed[0]})
-
-
-def _tables(settings: Settings) -> ParquetTables:
-    return ParquetTables(
-        processing_uri=settings.processing_uri,
-        consumer_uri=settings.consumer_uri,
-        spark=spark_resource(settings.spark_conf),
-    )
 
 
 _METRICS = "SELECT visit_date, * EXCLUDE visit_date FROM daily_metrics WHERE visit_date BETWEEN ? AND ? ORDER BY 1"
@@ -177,7 +168,7 @@ _PEOPLE = f"""
 
 
 def _print_results(settings: Settings, days: list[date]) -> None:
-    catalog, console = EmbeddedCatalog(_tables(settings)), Console()
+    catalog, console = EmbeddedCatalog(parquet_tables(settings)), Console()
     for title, query in (
         ("daily_metrics", _METRICS),
         ("rejected_visits: rows by day and reason (a row may have several)", _REJECTS),

@@ -5,18 +5,13 @@ import dagster as dg
 from pit_pipeline.assets import daily_tables
 from pit_pipeline.automation import deadline_schedule, landing_sensor
 from pit_pipeline.crawler_sensor import catalog_checks, catalog_specs, crawler_sensor
-from pit_pipeline.io_manager import ParquetTables
+from pit_pipeline.deployment import parquet_tables
 from pit_pipeline.settings import Settings
-from pit_pipeline.spark import spark_resource
 
 
 def build(settings: Settings) -> dg.Definitions:
     """Everything, for one deployment's settings."""
-    tables = ParquetTables(
-        processing_uri=settings.processing_uri,
-        consumer_uri=settings.consumer_uri,
-        spark=spark_resource(settings.spark_conf),
-    )
+    tables = parquet_tables(settings)
     assets = daily_tables(settings)
     on_glue = bool(settings.glue_database)
     return dg.Definitions(

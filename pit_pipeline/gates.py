@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 from dagster_shared.utils.warnings import PreviewWarning
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -59,10 +58,10 @@ def reject_share(read: int, rejected: int, threshold: float) -> Verdict:
     return Verdict("reject_share", share <= threshold, text, {"share": share, "threshold": threshold})
 
 
-def agrees_with_visits(metrics: pa.Table, visits: Path) -> Verdict:
+def agrees_with_visits(metrics: pa.Table, visits: ds.Dataset) -> Verdict:
     """metrics: the day's rows as staged; visits: the day's published Parquet, recounted here by pyarrow."""
     count, revenue = 0, Decimal(0)
-    for batch in pq.ParquetFile(visits).iter_batches(columns=["bought", "price", "quantity"]):
+    for batch in visits.to_batches(columns=["bought", "price", "quantity"]):
         sold = batch.filter(batch.column("bought"))
         amounts = pc.multiply(sold.column("price"), sold.column("quantity").cast(pa.decimal128(10, 0)))
         count += batch.num_rows

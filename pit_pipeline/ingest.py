@@ -14,6 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from pit_pipeline.landing import LandedDay, LandedFile, opened
 from pit_pipeline.records import BadFile, Row, printable, read_rows
+from pit_pipeline.sources import Source
 from pit_pipeline.tables import PARTITION
 
 #: Rows as they stand in the files. `header` is an index into `headers(days)`; `fields` is null where quoting is
@@ -49,7 +50,7 @@ def headers(days: Sequence[LandedDay]) -> list[tuple[str, ...]]:
     return sorted({file.header for day in days for file in day.files})
 
 
-def landed_rows(spark: SparkSession, days: Sequence[LandedDay]) -> DataFrame:
+def landed_rows(spark: SparkSession, source: Source, days: Sequence[LandedDay]) -> DataFrame:
     """The rows of many days' files, shape ROWS. Reading happens when the DataFrame is used."""
     index = {header: i for i, header in enumerate(headers(days))}
     tasks = _packed([(day.day, file) for day in days for file in day.files], spark.sparkContext.defaultParallelism)
@@ -61,7 +62,7 @@ def landed_rows(spark: SparkSession, days: Sequence[LandedDay]) -> DataFrame:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for job in jobs[number]:
-                    yield from _batches(job)
+                    yield from _batches(source, job)
 
     numbers = spark.range(0, len(jobs), 1, len(jobs))
     return numbers.mapInArrow(read, from_arrow_schema(ROWS))
@@ -78,11 +79,11 @@ def _packed(files: list[tuple[date, LandedFile]], cores: int) -> list[list[tuple
     return tasks
 
 
-def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
+def _batches(source: Source, job: _Job) -> Iterator[pa.RecordBatch]:
     error, digest = None, None
     try:
-        with opened(job.path) as (stream, hashing):
-            rows = read_rows(stream)
+        with opened(source, job.path) as (lines, stream):
+            rows = read_rows(lines)
             next(rows, None)  # the header
             chunk: list[Row] = []
             for row in rows:
@@ -92,7 +93,8 @@ def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
                     chunk = []
             if chunk:
                 yield _batch(job, chunk)
-        digest = hashing.digest()
+            stream.drain()
+            digest = stream.content_id()
     except (BadFile, OSError) as problem:
         # One unreadable file must fail its day, not the job that reads all days.
         error = str(problem)

@@ -18,8 +18,10 @@ from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import DataFrame, SparkSession
 
 from pit_pipeline import spark as sparks
+from pit_pipeline.bucket_zones import BucketZone
+from pit_pipeline.s3 import S3Access, is_s3
 from pit_pipeline.tables import PARTITION, TABLES, Table
-from pit_pipeline.zones import Stage, Zone
+from pit_pipeline.zones import FolderZone, Stage, Zone
 
 
 class NotPublished(Exception):
@@ -27,10 +29,12 @@ class NotPublished(Exception):
 
 
 class ParquetTables(dg.ConfigurableIOManager):
-    """Tables of the registry, one folder per table in its zone."""
+    """Tables of the registry, each below its zone: a folder or `s3a://bucket/prefix`."""
 
     processing_uri: str
     consumer_uri: str
+    s3_endpoint: str = ""
+    aws_region: str = ""
     spark: dg.ResourceDependency[LazyPySparkResource]
 
     @property
@@ -40,28 +44,29 @@ class ParquetTables(dg.ConfigurableIOManager):
 
     def zone(self, table: Table) -> Zone:
         """The zone that a table lives in."""
-        return Zone({"processing": self.processing_uri, "consumer": self.consumer_uri}[table.zone])
+        uri = {"processing": self.processing_uri, "consumer": self.consumer_uri}[table.zone]
+        return BucketZone(S3Access(self.s3_endpoint, self.aws_region), uri) if is_s3(uri) else FolderZone(uri)
 
     def read(self, table: Table, days: Sequence[date]) -> DataFrame:
         """The rows of published days, with the partition column. Raises NotPublished."""
-        published = self.zone(table).published(table)
+        zone = self.zone(table)
+        published = zone.published(table)
         if missing := [str(day) for day in days if day not in published]:
             raise NotPublished(f"{table.name} is not published for {', '.join(missing)}; materialize {table.asset}")
         if not days:
             return self.session.createDataFrame([], table.partitioned_schema)
-        reader = self.session.read.schema(table.partitioned_schema)
-        return reader.option("basePath", str(self.zone(table).root(table))).parquet(
-            *(str(published[day].parent) for day in days)
-        )
+        reader = self.session.read.schema(table.partitioned_schema).option("basePath", zone.root(table))
+        return reader.parquet(*(uri for day in days for uri in published[day].uris))
 
     @contextmanager
     def written(self, table: Table, frame: DataFrame) -> Iterator[Stage]:
-        """A stage that holds the frame's rows, one file per day, for checks and publishing.
+        """A stage that holds the frame's rows, for checks and publishing.
 
-        frame: the table's columns and the partition; a day's rows must be in one partition of Spark's.
+        frame: the table's columns and the partition; a day becomes as many files as Spark has partitions with its
+        rows.
         """
         with self.zone(table).stage(table) as stage:
-            frame.write.mode("append").partitionBy(PARTITION).parquet(str(stage.path))
+            frame.write.mode("append").partitionBy(PARTITION).parquet(stage.uri)
             yield stage
 
     def handle_output(self, context: dg.OutputContext, obj: DataFrame) -> None:

@@ -1,8 +1,8 @@
 """The landing zone: which files have landed for which day, and whether they can be read.
 
 Here: listing, reading whole files once to check them (header, gzip, quotes), counting their records and
-fingerprinting their content. It is read, never written. Not here: the rows of a file (`records`), types and
-rules of values (`transforms.visits`), what is done about a change (`automation`).
+fingerprinting their content. It is read, never written. Not here: where the files lie (`sources`), the rows of a
+file (`records`), types and rules of values (`transforms.visits`), what is done about a change (`automation`).
 """
 
 import gzip
@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, cast
 
 from pit_pipeline.records import BadFile, contract_columns, count_records, printable, read_rows
+from pit_pipeline.sources import Listed, Source, Stream
 
 DATASET = "visits"
 DAY_PREFIX = "visit_date="
@@ -28,8 +28,8 @@ DAY_PREFIX = "visit_date="
 class LandedFile:
     """A file as it was when it was read whole.
 
-    size: bytes on disk; digest: SHA-256 of those bytes; records: data rows, malformed ones included;
-    header: the file's own column names.
+    size: bytes as stored; digest: an id of those bytes, SHA-256 in a folder, the ETag in S3; records: data rows,
+    malformed ones included; header: the file's own column names.
     """
 
     name: str
@@ -82,54 +82,49 @@ class BadDay(Exception):
 
 
 class Landing:
-    """A landing zone in a folder: `<root>/visits/visit_date=YYYY-MM-DD/*.csv` or `*.csv.gz`."""
+    """A landing zone: `<source>/visits/visit_date=YYYY-MM-DD/*.csv` or `*.csv.gz`."""
 
-    def __init__(self, root: str) -> None:
-        self._root = Path(root) / DATASET
+    def __init__(self, source: Source) -> None:
+        self.source = source
 
     def key(self, day: date) -> str:
-        """The folder of a day's files."""
-        return str(self._root / f"{DAY_PREFIX}{day}")
+        """Where a day's files land."""
+        return f"{self.source.uri.rstrip('/')}/{_folder(day)}"
 
     def days(self) -> list[date]:
-        """The days for which a folder with at least one file of visits exists, in order."""
+        """The days of which at least one file of visits has landed, in order."""
         return sorted(self.listing())
 
     def listing(self) -> dict[date, list[FileState]]:
         """The files of every day that has any, without reading them."""
-        if not self._root.is_dir():
-            return {}
         found: dict[date, list[FileState]] = {}
-        for folder in self._root.iterdir():
-            day = _day_of(folder.name)
-            if day and (states := [_state(path) for path in self._visit_files(folder)]):
-                found[day] = states
+        for file in self.source.files(f"{DATASET}/"):
+            day = _day_of(file)
+            if day and _holds_visits(file):
+                found.setdefault(day, []).append(FileState(_name(file), file.changed_at, file.version))
         return found
 
     def fingerprint(self, day: date) -> str | None:
         """The fingerprint that the day's files have now, or None without files; checks nothing else."""
-        paths = self._visit_files(Path(self.key(day)))
-        return fingerprint((path.name, _digest(path)) for path in paths) if paths else None
+        files, _ = self._files(day)
+        return fingerprint((_name(file), self.source.content_id(file)) for file in files) if files else None
 
     def scan(self, day: date) -> LandedDay:
         """Read a day's files whole and check them.
 
         Raises BadDay when nothing has landed or a file is rejected; the message names every such file.
         """
-        folder = Path(self.key(day))
-        paths = self._visit_files(folder)
-        if not paths:
-            raise BadDay(f"no visits have landed for {day}: no *.csv or *.csv.gz under {folder}/")
-        names = {path.name for path in paths}
-        others = sorted(path.name for path in folder.iterdir() if path.name not in names)
+        listed, others = self._files(day)
+        if not listed:
+            raise BadDay(f"no visits have landed for {day}: no *.csv or *.csv.gz under {self.key(day)}/")
         files, problems = [], []
-        for path in paths:
+        for file in listed:
             try:
-                files.append(_scan_file(path))
+                files.append(_scan_file(self.source, file))
             except BadFile as error:
-                problems.append(f"{path}: {error}")
+                problems.append(f"{file.path}: {error}")
             except OSError as error:
-                problems.append(f"{path} cannot be read: {error.strerror}")
+                problems.append(f"{file.path} cannot be read: {error.strerror}")
         if problems:
             raise BadDay("\n".join(problems))
         return LandedDay(day, tuple(files), tuple(others))
@@ -146,15 +141,11 @@ class Landing:
         with ThreadPoolExecutor(max_workers=4) as pool:
             yield from zip(days, pool.map(attempt, days), strict=True)
 
-    @staticmethod
-    def _visit_files(folder: Path) -> list[Path]:
-        if not folder.is_dir():
-            return []
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.name.endswith((".csv", ".csv.gz")) and not path.name.startswith(".") and path.is_file()
-        )
+    def _files(self, day: date) -> tuple[list[Listed], list[str]]:
+        """The day's files of visits, by name, and the names of others."""
+        listed = sorted(self.source.files(f"{_folder(day)}/"), key=_name)
+        visits = [file for file in listed if _day_of(file) and _holds_visits(file)]
+        return visits, [_name(file) for file in listed if file not in visits]
 
 
 def fingerprint(files: Iterable[tuple[str, str]]) -> str:
@@ -162,9 +153,26 @@ def fingerprint(files: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()[:16]
 
 
-def _day_of(folder: str) -> date | None:
+def _folder(day: date) -> str:
+    return f"{DATASET}/{DAY_PREFIX}{day}"
+
+
+def _name(file: Listed) -> str:
+    """The file's name in its day's folder."""
+    return file.name.split("/", 2)[-1]
+
+
+def _holds_visits(file: Listed) -> bool:
+    name = _name(file)
+    return name.endswith((".csv", ".csv.gz")) and not name.startswith(".")
+
+
+def _day_of(file: Listed) -> date | None:
+    """The day whose folder the file is in, not deeper."""
+    dataset, _, rest = file.name.partition("/")
+    folder, _, name = rest.partition("/")
     value = folder.removeprefix(DAY_PREFIX)
-    if value == folder or len(value) != len("YYYY-MM-DD"):
+    if dataset != DATASET or not name or "/" in name or value == folder or len(value) != len("YYYY-MM-DD"):
         return None
     try:
         return date.fromisoformat(value)
@@ -172,75 +180,35 @@ def _day_of(folder: str) -> date | None:
         return None
 
 
-def _state(path: Path) -> FileState:
-    stat = path.stat()
-    # The change time and the inode also tell of a rewrite that put size and modification time back.
-    version = f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_ino}"
-    return FileState(path.name, stat.st_ctime, version)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as raw:
-        stream = _Hashing(raw)
-        stream.drain()
-    return stream.digest()
-
-
-class _Hashing(io.RawIOBase):
-    """A stream that hashes what passes through it."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        count = self._raw.readinto(buffer)  # type: ignore[attr-defined]
-        self._hash.update(buffer[:count])
-        self.size += count
-        return int(count)
-
-    def drain(self) -> None:
-        buffer = bytearray(1 << 20)
-        while self.readinto(memoryview(buffer)):
-            pass
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
-
 @contextmanager
-def opened(path: str) -> Iterator[tuple[IO[bytes], _Hashing]]:
-    """A landed file's CSV bytes, decompressed by its name, and the stream that hashes what was read of it.
+def opened(source: Source, path: str) -> Iterator[tuple[IO[bytes], Stream]]:
+    """A landed file's CSV bytes, decompressed by its name, and the stream that knows what was read of it.
 
-    Raises BadFile when the compression is broken.
+    Raises BadFile when the compression is broken, OSError when it cannot be read.
     """
-    with open(path, "rb", buffering=0) as raw:
-        hashing = _Hashing(raw)
-        buffered = io.BufferedReader(hashing, 1 << 18)
+    with source.open(path) as stream:
+        buffered = io.BufferedReader(stream, 1 << 18)
         try:
             if path.endswith(".gz"):
                 with gzip.open(buffered, "rb") as plain:
-                    yield cast(IO[bytes], plain), hashing
+                    yield cast(IO[bytes], plain), stream
             else:
-                yield buffered, hashing
+                yield buffered, stream
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise BadFile(f"is a broken gzip ({error})") from error
-        hashing.drain()
 
 
-def _scan_file(path: Path) -> LandedFile:
-    with opened(str(path)) as (lines, hashing):
+def _scan_file(source: Source, file: Listed) -> LandedFile:
+    with opened(source, file.path) as (lines, stream):
         records = count_records(lines)
+        stream.drain()
+        size, digest = stream.size, stream.content_id()
     if records < 0:
         raise BadFile("is empty, not even a header (expected a header row and one row per visit)")
-    with opened(str(path)) as (stream, _):
-        first = next(read_rows(stream))
+    with opened(source, file.path) as (lines, _):
+        first = next(read_rows(lines))
     if first.fields is None:
         raise BadFile("has a header row whose quoting is broken (text after a closing quote, or a stray return)")
     contract_columns(first.fields)
     header = tuple(printable(name) for name in first.fields)
-    return LandedFile(path.name, str(path), hashing.size, hashing.digest(), records, header)
+    return LandedFile(_name(file), file.path, size, digest, records, header)

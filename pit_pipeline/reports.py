@@ -5,15 +5,14 @@ materialization is recorded (`ledger`).
 """
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pit_pipeline.landing import LandedDay
 from pit_pipeline.tables import Table
+from pit_pipeline.zones import DayFiles
 
 _PREVIEW_ROWS = 5
 
@@ -43,16 +42,15 @@ def landed_metadata(landed: LandedDay, key: str) -> dict[str, Any]:
     }
 
 
-def table_metadata(table: Table, path: Path) -> dict[str, Any]:
+def table_metadata(table: Table, published: DayFiles) -> dict[str, Any]:
     """A published day of a table: where it is, how much it is, and its first rows without what is private."""
-    file = pq.ParquetFile(path)
     columns = [name for name in table.schema.names if name not in table.private]
-    first = next(file.iter_batches(batch_size=_PREVIEW_ROWS, columns=columns), None)
-    rows = first.slice(0, _PREVIEW_ROWS).to_pylist() if first else []
+    rows = published.dataset().head(_PREVIEW_ROWS, columns=columns, batch_size=_PREVIEW_ROWS).to_pylist()
     return {
-        "path": dg.MetadataValue.path(str(path)),
-        "bytes": path.stat().st_size,
-        "dagster/partition_row_count": file.metadata.num_rows,
+        "path": dg.MetadataValue.path(published.uris[0]),
+        "files": len(published.uris),
+        "bytes": published.size,
+        "dagster/partition_row_count": published.rows,
         "preview": dg.MetadataValue.md(markdown_table(columns, rows)),
     }
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -31,13 +31,32 @@ class Settings(BaseModel):
         Path("workspace"),
         description="folder of the local deployment: its zones and Dagster's own state",
     )
-    landing_uri: str = Field("", description="landing zone; default <workspace>/landing", examples=["/data/landing"])
+    landing_uri: str = Field(
+        "",
+        description="landing zone, a folder or a place in S3; default <workspace>/landing",
+        examples=["s3a://shop-landing"],
+    )
     processing_uri: str = Field(
-        "", description="processing zone; default <workspace>/processing", examples=["/data/processing"]
+        "",
+        description="processing zone, a folder or a place in S3; default <workspace>/processing",
+        examples=["s3a://shop-processing"],
     )
     consumer_uri: str = Field(
-        "", description="consumer zone; default <workspace>/consumer", examples=["/data/consumer"]
+        "",
+        description="consumer zone, a folder or a place in S3; default <workspace>/consumer",
+        examples=["s3a://shop-consumer"],
     )
+    aws_region: str = Field(
+        "",
+        description="AWS region of the buckets, the Glue database and the Athena workgroup",
+        examples=["sa-east-1"],
+    )
+    aws_credentials: Literal["pod_identity", "web_identity", "environment"] = Field(
+        "pod_identity",
+        description="how Spark proves to S3 who it is: EKS Pod Identity, IRSA, or the variables AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY",
+    )
+    s3_endpoint: str = Field("", description="URL of an S3 server that is not AWS's", examples=["http://s3.local:7070"])
     timezone: str = Field("America/Sao_Paulo", description="time zone of the business: when a day begins and ends")
     first_day: date = Field(
         date(2024, 1, 1),
@@ -54,16 +73,15 @@ class Settings(BaseModel):
     deadline_hour: int = Field(
         6, ge=0, le=23, description="hour of the business's day at which the day before must have been made"
     )
+    rows_per_file: int = Field(
+        5_000_000, ge=1, description="landed rows of a day from which its visits become several files"
+    )
     days_per_run: int = Field(31, ge=1, description="the most days that one run of a backfill or of the sensor makes")
     automation: bool = Field(False, description="whether the sensors and the deadline schedule start switched on")
     spark_conf: dict[str, str] = Field(
         {},
         description="Spark settings to add or override, as a JSON object",
         examples=['{"spark.driver.memory": "4g"}'],
-    )
-
-    aws_region: str = Field(
-        "", description="AWS region of the Glue database and the Athena workgroup", examples=["sa-east-1"]
     )
     glue_database: str = Field(
         "",
@@ -98,17 +116,6 @@ class Settings(BaseModel):
             raise ValueError("not a name that Athena takes unquoted; use a-z, 0-9 and _")
         return name
 
-    @model_validator(mode="after")
-    def _catalog_is_whole(self) -> "Settings":
-        for name, other in (
-            ("athena_workgroup", "glue_database"),
-            ("aws_region", "glue_database"),
-            ("glue_database", "athena_workgroup"),
-        ):
-            if getattr(self, other) and not getattr(self, name):
-                raise ValueError(f"{PREFIX}{name.upper()} has to be set where {PREFIX}{other.upper()} is")
-        return self
-
     @field_validator("spark_conf", mode="before")
     @classmethod
     def _json_object(cls, value: Any) -> Any:
@@ -124,10 +131,33 @@ class Settings(BaseModel):
     def _zones_in_workspace(cls, values: dict[str, Any]) -> dict[str, Any]:
         workspace = Path(values.get("workspace") or cls.model_fields["workspace"].default).absolute()
         zones = {
-            f"{zone}_uri": str(Path(values.get(f"{zone}_uri") or workspace / zone).absolute())
+            name: _place(str(values.get(name) or workspace / zone))
             for zone in ("landing", "processing", "consumer")
+            for name in [f"{zone}_uri"]
         }
         return {**values, "workspace": workspace, **zones}
+
+    @field_validator("landing_uri", "processing_uri", "consumer_uri")
+    @classmethod
+    def _known_place(cls, uri: str) -> str:
+        if "://" in uri and not _S3_PLACE.fullmatch(uri):
+            raise ValueError("neither a folder nor s3a://bucket or s3a://bucket/prefix")
+        return uri
+
+    @model_validator(mode="after")
+    def _nothing_is_missing(self) -> "Settings":
+        for name, other in (
+            ("athena_workgroup", "glue_database"),
+            ("aws_region", "glue_database"),
+            ("glue_database", "athena_workgroup"),
+        ):
+            if getattr(self, other) and not getattr(self, name):
+                raise ValueError(f"{PREFIX}{name.upper()} has to be set where {PREFIX}{other.upper()} is")
+        zones = ("landing_uri", "processing_uri", "consumer_uri")
+        in_s3 = [name for name in zones if "://" in getattr(self, name)]
+        if in_s3 and not self.aws_region:
+            raise ValueError(f"{PREFIX}AWS_REGION has to be set where {PREFIX}{in_s3[0].upper()} is in S3")
+        return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -148,6 +178,16 @@ class Settings(BaseModel):
             f"{PREFIX}{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
             for name, value in values.items()
         }
+
+
+_S3_PLACE = re.compile(r"s3a://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/]+)*")
+
+
+def _place(uri: str) -> str:
+    """A zone's URI as everybody here spells it: an absolute folder, or `s3a://...` without a last slash."""
+    if "://" in uri:
+        return re.sub("^s3://", "s3a://", uri).rstrip("/")
+    return str(Path(uri).absolute())
 
 
 def _explained(where: tuple[int | str, ...], error: Mapping[str, Any]) -> str:

@@ -20,6 +20,11 @@ _SHARED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    # Said, since Spark prefers another committer as soon as its S3 modules are there.
+    "spark.sql.sources.commitProtocolClass": (
+        "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol"
+    ),
+    "spark.sql.parquet.output.committer.class": "org.apache.parquet.hadoop.ParquetOutputCommitter",
     # A window of days is one listing on the driver, not a Spark job of its own.
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
 }

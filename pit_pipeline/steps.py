@@ -4,13 +4,13 @@ Here: read, transform, write, check, publish, record, in that order, per asset. 
 (`transforms`), what a gate checks (`gates`), what Dagster is told of a day that failed (`ledger`).
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import dagster as dg
-import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
@@ -70,15 +70,20 @@ class _Outcome:
     problems: list[str] = field(default_factory=list)
 
 
-def make_visits(ledger: Ledger, tables: ParquetTables, landed: dict[date, LandedDay], settings: Settings) -> None:
+def make_visits(
+    ledger: Ledger, tables: ParquetTables, landing: Landing, landed: dict[date, LandedDay], settings: Settings
+) -> None:
     """Visits and rejected visits of all landed days, in one pass over their files."""
     if not landed:
         return
     days = list(landed.values())
     cores = tables.session.sparkContext.defaultParallelism
-    partitions = max(min(len(days), 2 * cores), sum(day.records for day in days) // _ROWS_PER_PARTITION)
-    rows = ingest.landed_rows(tables.session, days)
-    judged = visits.judged(rows, ingest.headers(days), partitions).persist(StorageLevel.MEMORY_AND_DISK)
+    files = {day.day: math.ceil(day.records / settings.rows_per_file) for day in days}
+    larger = {day: count for day, count in files.items() if count > 1}
+    enough = sum(day.records for day in days) // _ROWS_PER_PARTITION
+    partitions = max(min(len(days), 2 * cores), sum(larger.values()), enough)
+    rows = ingest.landed_rows(tables.session, landing.source, days)
+    judged = visits.judged(rows, ingest.headers(days), partitions, larger).persist(StorageLevel.MEMORY_AND_DISK)
     with (
         tables.written(VISITS, visits.accepted(judged)) as accepted,
         tables.written(REJECTED_VISITS, visits.rejected(judged)) as rejected,
@@ -122,30 +127,29 @@ def _publish_visits(
     if outcome.problems:
         ledger.fail(asset, day, "; ".join(outcome.problems))
         return
-    counts = (accepted.rows(day), rejected.rows(day), outcome.rows[visits.DUPLICATE])
+    counts = (accepted.files(day).rows, rejected.files(day).rows, outcome.rows[visits.DUPLICATE])
     verdicts = [
         gates.row_accounting(landed.records, *counts),
         gates.reject_share(landed.records, counts[1], threshold),
     ]
-    kept = tables.zone(REJECTED_VISITS).failed(REJECTED_VISITS, day)
-    if not ledger.passes(asset, day, verdicts, advice=f"the rejected rows are kept in {kept}"):
-        rejected.keep(day, kept)
+    if not ledger.passes(asset, day, verdicts, advice=f"the rejected rows are kept in {rejected.kept(day)}"):
+        rejected.keep(day)
         return
     rejects = rejected.publish(day)
-    path = accepted.publish(day)
-    kept.unlink(missing_ok=True)
+    published = accepted.publish(day)
+    rejected.forget(day)
     reasons = {f"rejected/{reason}": count for reason, count in sorted(outcome.reasons.items())}
     ledger.made(
         asset,
         day,
         {
-            **table_metadata(VISITS, path),
+            **table_metadata(VISITS, published),
             "rows_read": landed.records,
             "rows_accepted": counts[0],
             "rows_rejected": counts[1],
             "rows_duplicate": counts[2],
             "files_read": len(landed.files),
-            "rejected_path": dg.MetadataValue.path(str(rejects)),
+            "rejected_path": dg.MetadataValue.path(rejects.uris[0]),
             **reasons,
         },
     )
@@ -163,11 +167,11 @@ def make_daily_metrics(ledger: Ledger, tables: ParquetTables, days: Sequence[dat
     frame = metrics.daily_metrics(tables.read(VISITS, good), asked)
     with tables.written(DAILY_METRICS, frame.repartition(1)) as staged:
         for day in good:
-            row = pq.read_table(staged.file(day), partitioning=None)
-            if not ledger.passes(asset, day, [gates.agrees_with_visits(row, published[day])]):
+            row = staged.files(day).dataset().to_table()
+            if not ledger.passes(asset, day, [gates.agrees_with_visits(row, published[day].dataset())]):
                 continue
-            path = staged.publish(day)
-            ledger.made(asset, day, {**table_metadata(DAILY_METRICS, path), **figures_of(row)})
+            metadata = table_metadata(DAILY_METRICS, staged.publish(day))
+            ledger.made(asset, day, {**metadata, **figures_of(row)})
             ledger.log(f"{asset} {day}: revenue {row.column('revenue')[0].as_py():,}")
 
 
@@ -194,22 +198,22 @@ def _make_recommendations(
         for day in days:
             if not ledger.passes(asset, day, verdicts[day]):
                 continue
-            path = staged.publish(day)
+            made = staged.publish(day)
             window = sum(day - timedelta(days=settings.window_days) < other <= day for other in needed)
             metadata = {
-                **table_metadata(RECOMMENDATIONS, path),
+                **table_metadata(RECOMMENDATIONS, made),
                 "model": model.name,
                 "window_days": settings.window_days,
                 "window_days_published": window,
             }
             ledger.made(asset, day, metadata)
-            ledger.log(f"{asset} {day}: {pq.read_metadata(path).num_rows:,} people, window of {window} published days")
+            ledger.log(f"{asset} {day}: {made.rows:,} people, window of {window} published days")
     tables.session.catalog.clearCache()
 
 
 def _staged_rows(tables: ParquetTables, staged: Stage, days: Sequence[date]) -> DataFrame:
-    reader = tables.session.read.schema(staged.table.partitioned_schema).option("basePath", str(staged.path))
-    return reader.parquet(*(str(staged.file(day)) for day in days))
+    reader = tables.session.read.schema(staged.table.partitioned_schema).option("basePath", staged.uri)
+    return reader.parquet(*(uri for day in days for uri in staged.files(day).uris))
 
 
 def _with_visits(ledger: Ledger, asset: str, published: Mapping[date, object], days: Sequence[date]) -> list[date]:

@@ -1,63 +1,158 @@
-"""Publishing a day of a table in a folder: old rows or new ones, never a mix, whatever is killed when.
+"""Publishing a day of a table: old rows or new ones, never a mix, whatever is killed when.
 
     <zone>/<table>/visit_date=YYYY-MM-DD/part-00000.parquet     what readers see
-    <zone>/<table>/_staging/<token>/visit_date=.../*.parquet    what a run has written and not yet published
+    <zone>/_staging/<table>/<token>/visit_date=.../*.parquet    what a run has written and not yet published
+    <zone>/_failed/<table>/visit_date=.../*.parquet             rows of days that were not published
 
-A day is one file of a fixed name, so one rename replaces it. A stage is locked by the process that writes it;
-the lock goes with the process, however it ends, and what is not locked is swept. Not here: Spark, Dagster, what
-the rows mean.
+Here: what a zone and a stage are, and the zone in a folder, where a day is one file of a fixed name, so that one
+rename replaces it. A stage is locked by the process that writes it; the lock goes with the process, however it ends,
+and what is not locked is swept. Not here: the zone in a bucket (`bucket_zones`), Spark, Dagster, what the rows mean.
 """
 
 import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs
 import pyarrow.parquet as pq
 
 from pit_pipeline.tables import PARTITION, Table
 
-_STAGING = "_staging"
-_PUBLISHED = "part-00000.parquet"
+STAGING, FAILED = "_staging", "_failed"
+ONE_FILE = "part-00000.parquet"
 
 
-class Zone:
+@dataclass(frozen=True)
+class DayFiles:
+    """The Parquet files that are a day of a table.
+
+    paths: pyarrow's names of them; uris: Spark's; filesystem: gives pyarrow's file system, with credentials of now.
+    """
+
+    paths: tuple[str, ...]
+    uris: tuple[str, ...]
+    filesystem: Callable[[], pyarrow.fs.FileSystem]
+
+    def dataset(self) -> ds.Dataset:
+        """The day's rows, without the partition column."""
+        return ds.dataset(list(self.paths), filesystem=self.filesystem(), format="parquet", partitioning=None)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, as the files' footers say."""
+        return int(self.dataset().count_rows())
+
+    @property
+    def size(self) -> int:
+        """Bytes in all files."""
+        return sum(info.size for info in self.filesystem().get_file_info(list(self.paths)))
+
+
+class Stage(ABC):
+    """What one run has written of one table: files below `path` (pyarrow's) or `uri` (Spark's)."""
+
+    def __init__(self, table: Table, path: str, uri: str, filesystem: Callable[[], pyarrow.fs.FileSystem]) -> None:
+        self.table = table
+        self.path = path
+        self.uri = uri
+        self.filesystem = filesystem
+
+    def files(self, day: date) -> DayFiles:
+        """The day's files, or an empty one made here where no row was written for it."""
+        folder = f"{self.path}/{PARTITION}={day}"
+        filesystem = self.filesystem()
+        found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
+        paths = sorted(info.path for info in found if info.path.endswith(".parquet"))
+        if not paths:
+            paths = [f"{folder}/{ONE_FILE}"]
+            if isinstance(filesystem, pyarrow.fs.LocalFileSystem):  # in a bucket there are no folders to make
+                filesystem.create_dir(folder)
+            empty: pa.Table = self.table.arrow_schema.empty_table()
+            pq.write_table(empty, paths[0], filesystem=filesystem, **WRITING)
+        uris = tuple(self.uri + path.removeprefix(self.path) for path in paths)
+        return DayFiles(tuple(paths), uris, self.filesystem)
+
+    @abstractmethod
+    def publish(self, day: date) -> DayFiles:
+        """Replace the day by what was staged for it, as a whole."""
+
+    @abstractmethod
+    def kept(self, day: date) -> str:
+        """Where `keep` keeps a day, as Spark names it."""
+
+    @abstractmethod
+    def keep(self, day: date) -> None:
+        """Put what was staged for a day that is not published where it can be looked at."""
+
+    @abstractmethod
+    def forget(self, day: date) -> None:
+        """Remove what was kept of a day, by this run or another."""
+
+
+class Zone(ABC):
+    """The tables of one zone."""
+
+    @abstractmethod
+    def root(self, table: Table) -> str:
+        """Where a table lives, as Spark names it."""
+
+    @abstractmethod
+    def published(self, table: Table) -> dict[date, DayFiles]:
+        """The files of every published day, in order: what was published last, and nothing else."""
+
+    @abstractmethod
+    def stage(self, table: Table) -> AbstractContextManager[Stage]:
+        """A place to write days before they are published; gone at the end, with what was not published."""
+
+    @abstractmethod
+    def sweep(self, table: Table) -> list[str]:
+        """Remove what runs that are no more have left, never what one is writing; return the stages removed."""
+
+
+#: How Parquet is written where Spark does not write it.
+WRITING = {"compression": "zstd", "store_decimal_as_integer": True}
+
+
+class FolderZone(Zone):
     """The tables of one zone, in a folder."""
 
-    def __init__(self, uri: str) -> None:
-        self._root = Path(uri)
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
 
-    def root(self, table: Table) -> Path:
+    def root(self, table: Table) -> str:
         """The folder of a table."""
-        return self._root / table.name
+        return str(self.folder / table.name)
 
-    def published(self, table: Table) -> dict[date, Path]:
+    def published(self, table: Table) -> dict[date, DayFiles]:
         """The file of every published day, in order."""
-        files = self.root(table).glob(f"{PARTITION}=*/{_PUBLISHED}")
-        return dict(
-            sorted((date.fromisoformat(file.parent.name.removeprefix(f"{PARTITION}=")), file) for file in files)
-        )
+        files = (self.folder / table.name).glob(f"{PARTITION}=*/{ONE_FILE}")
+        days = sorted((date.fromisoformat(file.parent.name.removeprefix(f"{PARTITION}=")), file) for file in files)
+        return {day: _one_file(file) for day, file in days}
 
     @contextmanager
-    def stage(self, table: Table) -> Iterator["Stage"]:
-        """A place to write days before they are published; gone at the end, with what was not published."""
+    def stage(self, table: Table) -> Iterator["FolderStage"]:
+        """A folder that is locked while this process lives."""
         self.sweep(table)
         path, lock = self._locked_stage(table)
         try:
-            yield Stage(table, path, self.root(table))
+            yield FolderStage(table, path, self.folder)
             shutil.rmtree(path)
         finally:
             os.close(lock)  # a stage that is left behind by an error is swept by the next run
 
-    def sweep(self, table: Table) -> list[Path]:
-        """Remove the stages of runs that are no more, never one that is being written; return what was removed."""
+    def sweep(self, table: Table) -> list[str]:
+        """Remove the stages that no process has locked."""
         removed = []
-        staging = self.root(table) / _STAGING
+        staging = self.folder / STAGING / table.name
         for stage in sorted(staging.iterdir()) if staging.is_dir() else []:
             try:
                 lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY)
@@ -66,20 +161,16 @@ class Zone:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(stage)
-                removed.append(stage)
+                removed.append(str(stage))
             except (BlockingIOError, FileNotFoundError):  # it is being written, or its run has just ended
                 continue
             finally:
                 os.close(lock)
         return removed
 
-    def failed(self, table: Table, day: date) -> Path:
-        """Where the rows of a day are kept that was not published."""
-        return self._root / "_failed" / table.name / f"{PARTITION}={day}" / _PUBLISHED
-
     def _locked_stage(self, table: Table) -> tuple[Path, int]:
         while True:
-            path = self.root(table) / _STAGING / uuid.uuid4().hex
+            path = self.folder / STAGING / table.name / uuid.uuid4().hex
             path.mkdir(parents=True)
             # Another run's sweep may come between the making and the locking.
             try:
@@ -92,43 +183,52 @@ class Zone:
             os.close(lock)
 
 
-class Stage:
-    """What one run has written of one table: at most one file per day, under `path`."""
+class FolderStage(Stage):
+    """A stage in a folder, on the same file system as the zone."""
 
-    def __init__(self, table: Table, path: Path, root: Path) -> None:
-        self.table = table
-        self.path = path
-        self._root = root
+    def __init__(self, table: Table, path: Path, zone: Path) -> None:
+        super().__init__(table, str(path), str(path), pyarrow.fs.LocalFileSystem)
+        self._zone = zone
 
-    def file(self, day: date) -> Path:
-        """The day's file, or an empty one made here where no row was written for it."""
-        folder = self.path / f"{PARTITION}={day}"
-        files = sorted(folder.glob("*.parquet"))
-        if len(files) > 1:
-            raise ValueError(f"{len(files)} files were written for {day} of {self.table.name}, expected one: {folder}")
-        if files:
-            return files[0]
-        folder.mkdir(exist_ok=True)
-        empty: pa.Table = self.table.arrow_schema.empty_table()
-        pq.write_table(empty, folder / _PUBLISHED, compression="zstd", store_decimal_as_integer=True)
-        return folder / _PUBLISHED
+    def publish(self, day: date) -> DayFiles:
+        """Replace the day's file by one rename."""
+        return _one_file(self._moved(day, self._zone / self.table.name / f"{PARTITION}={day}" / ONE_FILE))
 
-    def rows(self, day: date) -> int:
-        """The number of rows in the day's file, as written."""
-        return int(pq.read_metadata(self.file(day)).num_rows)
+    def kept(self, day: date) -> str:
+        """A file below `_failed`."""
+        return str(self._zone / FAILED / self.table.name / f"{PARTITION}={day}" / ONE_FILE)
 
-    def publish(self, day: date) -> Path:
-        """Replace the day by what was staged for it, at once."""
-        return self.keep(day, self._root / f"{PARTITION}={day}" / _PUBLISHED)
+    def keep(self, day: date) -> None:
+        """Move the day's file there."""
+        self._moved(day, Path(self.kept(day)))
 
-    def keep(self, day: date, target: Path) -> Path:
-        """Move the day's file to `target`, at once and lastingly."""
-        source = self.file(day)
+    def forget(self, day: date) -> None:
+        """Remove that file."""
+        Path(self.kept(day)).unlink(missing_ok=True)
+
+    def _moved(self, day: date, target: Path) -> Path:
+        source = self._as_one_file(day)
         target.parent.mkdir(parents=True, exist_ok=True)
         _flush(source)
         os.replace(source, target)
         _flush(target.parent)
         return target
+
+    def _as_one_file(self, day: date) -> Path:
+        """The day's file; several, of a large day, are written into one, since only one can be replaced at once."""
+        files = self.files(day)
+        if len(files.paths) == 1:
+            return Path(files.paths[0])
+        whole = Path(self.path) / f"{day}.parquet"
+        rows = files.dataset()
+        with pq.ParquetWriter(whole, rows.schema, **WRITING) as writer:
+            for batch in rows.to_batches():
+                writer.write_batch(batch)
+        return whole
+
+
+def _one_file(path: Path) -> DayFiles:
+    return DayFiles((str(path),), (str(path),), pyarrow.fs.LocalFileSystem)
 
 
 def _flush(path: Path) -> None:

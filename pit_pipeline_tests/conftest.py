@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -18,20 +19,58 @@ from pit_pipeline import spark as sparks
 from pit_pipeline.assets import STEP
 from pit_pipeline.catalog import EmbeddedCatalog
 from pit_pipeline.definitions import build
+from pit_pipeline.deployment import parquet_tables, s3_access
 from pit_pipeline.docs import ROOT
 from pit_pipeline.glue import crawler_name
-from pit_pipeline.io_manager import ParquetTables
+from pit_pipeline.s3 import is_s3, location
 from pit_pipeline.settings import Settings
+from pit_pipeline_tests import s3_server as servers
+
+#: Where set-up puts the jars of deploy/jars/pom.xml.
+JARS = Path(sys.prefix) / "share" / "pit_pipeline" / "jars"
 
 HEADER = "nome,id,pit,categoria,hora,minuto,comprou,preço,quantidade\n"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--s3-server", help="path of a versitygw to test against in place of moto's server")
+
+
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def s3_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", servers.KEY_ID)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", servers.SECRET)
+        server = servers.start(request.config.getoption("--s3-server"), tmp_path_factory.mktemp("s3"))
+        yield server
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     # Quick to start, but with the generated code that real runs use.
-    session = sparks.session(sparks.spark_resource({**sparks.SHORT_LIVED, "spark.sql.codegen.wholeStage": "true"}))
+    conf = {**sparks.SHORT_LIVED, "spark.sql.codegen.wholeStage": "true"}
+    if JARS.is_dir():
+        server: servers.S3Server = request.getfixturevalue("s3_server")
+        s3a = {name: value for name, value in server.access.spark_conf().items() if "fs.s3a" in name or "s3a" in name}
+        conf |= {**s3a, "spark.driver.extraClassPath": f"{JARS}/*"}
+    session = sparks.session(sparks.spark_resource(conf))
     yield session
     session.stop()
+
+
+@pytest.fixture
+def s3_zones(s3_server: servers.S3Server) -> dict[str, str]:
+    """The settings of a deployment with three empty buckets for zones, which Spark can write to."""
+    if not JARS.is_dir():
+        pytest.skip("Spark's S3 jars are not here: they are brought by Maven, which this machine lacks")
+    zones = {f"{zone}_uri": s3_server.new_bucket() for zone in ("landing", "processing", "consumer")}
+    return {
+        **zones,
+        "s3_endpoint": s3_server.endpoint,
+        "aws_region": servers.REGION,
+        "aws_credentials": "environment",
+    }
 
 
 class Deployment:
@@ -41,17 +80,19 @@ class Deployment:
         self.settings = Settings.model_validate({"workspace": root, "first_day": "2024-01-01", **settings})
         self.definitions = build(self.settings)
         self.instance = instance
-        self.tables = ParquetTables(
-            processing_uri=self.settings.processing_uri,
-            consumer_uri=self.settings.consumer_uri,
-            spark=sparks.spark_resource({}),
-        )
+        self.tables = parquet_tables(self.settings)
 
     def land(self, day: str, content: str | bytes, name: str = "visits.csv") -> Path:
-        path = Path(self.settings.landing_uri) / "visits" / f"visit_date={day}" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         data = content.encode() if isinstance(content, str) else content
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        data = gzip.compress(data) if name.endswith(".gz") else data
+        key = f"visits/visit_date={day}/{name}"
+        if is_s3(self.settings.landing_uri):
+            client, (bucket, prefix) = s3_access(self.settings).client(), location(self.settings.landing_uri)
+            client.put_object(Bucket=bucket, Key=prefix + key, Body=data)
+            return Path(key)
+        path = Path(self.settings.landing_uri) / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
         return path
 
     def run(

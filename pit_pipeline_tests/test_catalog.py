@@ -1,6 +1,7 @@
 """The embedded catalog: SQL by DuckDB on the tables of the registry."""
 
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,14 +46,16 @@ def test_what_the_engine_refuses_is_told_also_while_rows_are_read(tables: Parque
         EmbeddedCatalog(tables).query(query)
 
 
-def test_views_hold_what_the_registry_declares_unless_old_files_say_otherwise(tables: ParquetTables) -> None:
+def test_files_that_are_not_as_the_registry_declares_are_named_by_day(tables: ParquetTables) -> None:
     assert [EmbeddedCatalog(tables).drift(table) for table in TABLES] == [[]] * 4
     rows = DAILY_METRICS.arrow_schema.empty_table()
     index = rows.schema.get_field_index("revenue")
     old = rows.set_column(index, "revenue", pa.array([], pa.float64()))
     with tables.zone(DAILY_METRICS).stage(DAILY_METRICS) as stage:
-        folder = stage.path / "visit_date=2024-01-01"
+        folder = Path(stage.path) / "visit_date=2024-01-01"
         folder.mkdir()
         pq.write_table(old, folder / "old.parquet")
         stage.publish(date(2024, 1, 1))
-    assert EmbeddedCatalog(tables).drift(DAILY_METRICS) == ["column revenue is DOUBLE, by the registry DECIMAL(38,2)"]
+    assert EmbeddedCatalog(tables).drift(DAILY_METRICS) == [
+        "2024-01-01: column revenue is DOUBLE, by the registry DECIMAL(38,2)"
+    ]

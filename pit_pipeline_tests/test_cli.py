@@ -8,6 +8,7 @@ import pytest
 
 from pit_pipeline.landing import Landing
 from pit_pipeline.samples import Samples, write_samples
+from pit_pipeline.sources import FolderSource
 from pit_pipeline_tests.conftest import HEADER, environment
 
 SMALL = Samples(days=3, people=50, pits=20, visits=200)
@@ -77,6 +78,6 @@ def test_samples_are_made_at_the_size_asked_for(tmp_path: Path) -> None:
     options = ["--days", "2", "--visits", "100", "--first-day", "2023-05-06", "--malformed", "0"]
     answer = command("samples", str(tmp_path), *options)
     assert answer.returncode == 0, answer.stderr
-    assert [str(day) for day in Landing(str(tmp_path)).days()] == ["2023-05-06", "2023-05-07"]
+    assert [str(day) for day in Landing(FolderSource(str(tmp_path))).days()] == ["2023-05-06", "2023-05-07"]
     for name in ("--seed", "--people", "--pits", "--unidentified", "--malformed", "--duplicates"):
         assert name in command("samples", "--help").stdout

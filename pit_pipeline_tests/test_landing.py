@@ -1,3 +1,5 @@
+"""What has landed, in a folder; `test_landing_s3` is about what is different in a bucket."""
+
 import gzip
 import os
 from datetime import date
@@ -6,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pit_pipeline.landing import BadDay, Landing
+from pit_pipeline.sources import FolderSource
 from pit_pipeline_tests.conftest import HEADER, visit
 
 DAY = date(2024, 1, 1)
@@ -20,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def landing(tmp_path: Path) -> Landing:
-    return Landing(str(tmp_path))
+    return Landing(FolderSource(str(tmp_path)))
 
 
 def test_a_day_without_files_names_the_key_that_was_looked_for(landing: Landing, folder: Path) -> None:
@@ -63,8 +66,8 @@ def test_a_file_that_cannot_be_opened_fails_its_day_only(
 ) -> None:
     (folder / "a.csv").write_text(HEADER)
 
-    def gone(path: Path) -> None:
-        raise FileNotFoundError(2, "No such file or directory", str(path))
+    def gone(_: object, file: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr("pit_pipeline.landing._scan_file", gone)
     with pytest.raises(BadDay, match=r"a\.csv cannot be read: No such file"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pit_pipeline.landing import Landing
 from pit_pipeline.samples import Samples, World, write_samples
+from pit_pipeline.sources import FolderSource
 
 SMALL = Samples(days=2, people=300, pits=60, visits=3000)
 
@@ -12,7 +13,7 @@ def test_the_same_seed_lands_the_same_files_and_another_does_not(tmp_path: Path)
     fingerprints = []
     for folder, samples in (("a", SMALL), ("b", SMALL), ("c", replace(SMALL, seed=2))):
         days = write_samples(tmp_path / folder, samples)
-        landing = Landing(str(tmp_path / folder))
+        landing = Landing(FolderSource(str(tmp_path / folder)))
         fingerprints.append([landing.scan(day).fingerprint for day in days])
     assert fingerprints[0] == fingerprints[1]
     assert fingerprints[0] != fingerprints[2]
@@ -43,4 +44,4 @@ def test_it_has_the_texture_of_the_real_thing() -> None:
 
 def test_an_empty_world_is_a_valid_day(tmp_path: Path) -> None:
     (day,) = write_samples(tmp_path, replace(SMALL, days=1, visits=0))
-    assert Landing(str(tmp_path)).scan(day).records == 0
+    assert Landing(FolderSource(str(tmp_path))).scan(day).records == 0

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pit_pipeline import ingest
 from pit_pipeline.landing import Landing
+from pit_pipeline.sources import FolderSource
 from pit_pipeline.tables import REJECTED_VISITS, VISITS
 from pit_pipeline.transforms import visits
 from pit_pipeline_tests.conftest import HEADER, visit
@@ -17,13 +18,15 @@ from pit_pipeline_tests.conftest import HEADER, visit
 DAY = date(2024, 3, 31)
 
 
-def judged(spark: SparkSession, root: Path, files: dict[str, bytes]) -> DataFrame:
+def judged(spark: SparkSession, root: Path, files: dict[str, bytes], shares: int = 1) -> DataFrame:
     folder = root / "visits" / f"visit_date={DAY}"
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    days = [Landing(str(root)).scan(DAY)]
-    return visits.judged(ingest.landed_rows(spark, days), ingest.headers(days), 2).persist()
+    landing = Landing(FolderSource(str(root)))
+    days = [landing.scan(DAY)]
+    rows = ingest.landed_rows(spark, landing.source, days)
+    return visits.judged(rows, ingest.headers(days), 2 * shares, {DAY: shares}).persist()
 
 
 def test_values_are_typed_as_the_contract_says(spark: SparkSession, tmp_path: Path) -> None:
@@ -142,3 +145,14 @@ def test_a_day_of_headers_only_has_no_rows_but_typed_columns(spark: SparkSession
     all_rows = judged(spark, tmp_path, {"a.csv": HEADER.encode()})
     assert visits.accepted(all_rows).count() == 0
     assert visits.rejected(all_rows).columns == REJECTED_VISITS.partitioned_schema.names
+
+
+def test_a_day_in_shares_is_spread_over_partitions_and_gives_the_same_rows(spark: SparkSession, tmp_path: Path) -> None:
+    rows = "".join(visit(f"p{i}", f"pit{i % 7}", hour=i % 25) for i in range(200))
+    files = {"a.csv": (HEADER + rows).encode(), "b.csv": (HEADER + rows).encode()}
+    whole, shared = (judged(spark, tmp_path / str(shares), files, shares) for shares in (1, 4))
+    assert sorted(map(str, visits.accepted(shared).collect())) == sorted(map(str, visits.accepted(whole).collect()))
+    tallies = [sorted(map(str, visits.tally(frame).drop("file").collect())) for frame in (whole, shared)]
+    assert tallies[0] == tallies[1]
+    sizes = visits.accepted(shared).rdd.glom().map(len).collect()
+    assert sum(size > 0 for size in sizes) > 1

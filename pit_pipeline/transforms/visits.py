@@ -4,7 +4,8 @@ DataFrame in, DataFrame out; the rules are the data contract's. Not here: where 
 is done when too many are rejected (`assets`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -26,21 +27,28 @@ _BLANKS = " \t"
 _IDENTITY = ["visited_at", "person_id", "pit", "pit_category", "person_name", "bought", "price", "quantity"]
 
 
-def judged(rows: DataFrame, headers: Sequence[Sequence[str]], partitions: int) -> DataFrame:
+def judged(
+    rows: DataFrame, headers: Sequence[Sequence[str]], partitions: int, files: Mapping[date, int] | None = None
+) -> DataFrame:
     """Every row typed, with its `outcome` (see above) and, where rejected, its `reasons` and `record`.
 
-    rows: shape `ingest.ROWS`; headers: what its column `header` indexes. Shuffles once, by day, into so many
-    partitions; a day ends up in one partition, sorted by time.
+    rows: shape `ingest.ROWS`; headers: what its column `header` indexes; files: of days whose rows are to be spread
+    over more than one partition, over how many. Shuffles once, by day and share of the day, into so many partitions;
+    a share ends up in one partition, sorted by time.
     """
-    typed = _typed(rows, headers)
-    copy = F.row_number().over(Window.partitionBy(PARTITION, *_IDENTITY).orderBy("source_file"))
+    count = F.lit(1)
+    for day, number in (files or {}).items():
+        count = F.when(F.col(PARTITION) == F.lit(day), number).otherwise(count)
+    # Equal visits are in the same share.
+    typed = _typed(rows, headers).withColumn("share", F.pmod(F.xxhash64(*_IDENTITY), count))
+    copy = F.row_number().over(Window.partitionBy(PARTITION, "share", *_IDENTITY).orderBy("source_file"))
     outcome = (
         F.when(F.col("file").isNotNull(), FILE)
         .when(F.size("reasons") > 0, REJECTED)
         .when(copy > 1, DUPLICATE)
         .otherwise(ACCEPTED)
     )
-    return typed.repartition(partitions, PARTITION).withColumn("outcome", outcome)
+    return typed.repartition(partitions, PARTITION, "share").withColumn("outcome", outcome)
 
 
 def accepted(judged_rows: DataFrame) -> DataFrame:
