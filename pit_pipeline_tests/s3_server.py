@@ -42,9 +42,9 @@ class Hold:
     decided: threading.Event = field(default_factory=threading.Event)
     dropped: bool = False
 
-    def wait(self) -> None:
+    def wait(self, seconds: float = 30) -> None:
         """Until the request is there."""
-        assert self.arrived.wait(30), f"no request matched {self.pattern.pattern}"
+        assert self.arrived.wait(seconds), f"no request matched {self.pattern.pattern}"
 
     def release(self) -> None:
         """Let it go on."""

@@ -74,7 +74,7 @@ def test_the_graph_in_buckets_makes_the_local_rows_and_a_bad_day_fails_alone(
 def test_rejects_of_a_failed_day_are_kept_in_the_bucket_until_it_is_mended(s3: Deployment, s3_server: S3Server) -> None:
     visits = ("raw_visits", "visits_parquet")
     s3.land(DAYS[0], HEADER + visit() + visit(hour=99))
-    kept = f"{s3.settings.processing_uri}/_failed/rejected_visits/visit_date={DAYS[0]}/"
+    kept = f"{s3.settings.processing_uri}/_failed/rejected_visits/visit_date={DAYS[0]}"
     assert kept in reason(s3.run(DAYS[0], assets=visits))
     assert s3.published("visits") == []
     (key,) = s3_server.keys(s3.settings.processing_uri)
