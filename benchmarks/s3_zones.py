@@ -87,12 +87,11 @@ def _group(leader: int) -> dict[int, tuple[float, float]]:
 
 def landed_in(server: s3_server.S3Server, landing: Path) -> dict[str, str]:
     """The settings of a deployment in new buckets, with the landed files in one of them."""
-    zones = {f"{zone}_uri": server.new_bucket() for zone in ("landing", "processing", "consumer")}
+    zones = server.zones()
     bucket = zones["landing_uri"].removeprefix("s3a://")
     for path in landing.rglob("*.csv*"):
         server.access.client().upload_file(str(path), bucket, path.relative_to(landing).as_posix())
-    reach = {"s3_endpoint": server.endpoint, "aws_region": s3_server.REGION, "aws_credentials": "environment"}
-    return {**zones, **reach}
+    return zones
 
 
 def main() -> None:

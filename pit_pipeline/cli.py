@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
@@ -114,7 +115,7 @@ def demo(landing: Path | None) -> None:
         settings = _from_first_landed(settings)
         settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
     else:
-        days = landing_zone(settings).days()
+        days = _landed_days(settings)
         if not days:
             sought = f"{settings.landing_uri}/visits/visit_date=YYYY-MM-DD/*.csv or *.csv.gz"
             raise click.ClickException(f"no visits have landed: there is no {sought}")
@@ -143,10 +144,19 @@ def _settings(landing: Path | None = None) -> Settings:
         raise click.ClickException(str(error)) from error
 
 
+def _landed_days(settings: Settings) -> list[date]:
+    try:
+        return landing_zone(settings).days()
+    except (BotoCoreError, ClientError) as error:
+        raise click.ClickException(f"{settings.landing_uri} cannot be listed: {error}") from error
+
+
 def _from_first_landed(settings: Settings) -> Settings:
     """On one machine the partitions begin where the files do, unless it is said otherwise."""
-    landed = landing_zone(settings).days()
-    if "PIT_FIRST_DAY" in os.environ or not landed:
+    if "PIT_FIRST_DAY" in os.environ:
+        return settings
+    landed = _landed_days(settings)
+    if not landed:
         return settings
     return settings.model_copy(update={"first_day": landed[0]})
 

@@ -64,13 +64,7 @@ def s3_zones(s3_server: servers.S3Server) -> dict[str, str]:
     """The settings of a deployment with three empty buckets for zones, which Spark can write to."""
     if not JARS.is_dir():
         pytest.skip("Spark's S3 jars are not here: they are brought by Maven, which this machine lacks")
-    zones = {f"{zone}_uri": s3_server.new_bucket() for zone in ("landing", "processing", "consumer")}
-    return {
-        **zones,
-        "s3_endpoint": s3_server.endpoint,
-        "aws_region": servers.REGION,
-        "aws_credentials": "environment",
-    }
+    return s3_server.zones()
 
 
 class Deployment:

@@ -65,10 +65,11 @@ class _Proxy(ThreadingHTTPServer):
 
 
 class S3Server:
-    """The server and the proxy before it."""
+    """The server and the proxy before it; it knows the requests, and the ids of the keys that signed them."""
 
     def __init__(self, command: list[str], port: int) -> None:
         self.requests: list[str] = []
+        self.signers: set[str] = set()
         self._holds: list[Hold] = []
         self._port = port
         environment = {**os.environ, "ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET}
@@ -84,6 +85,11 @@ class S3Server:
     @property
     def access(self) -> S3Access:
         return S3Access(self.endpoint, REGION, "environment")
+
+    def zones(self) -> dict[str, str]:
+        """The settings of a deployment with three empty buckets for zones."""
+        zones = {f"{zone}_uri": self.new_bucket() for zone in ("landing", "processing", "consumer")}
+        return {**zones, "s3_endpoint": self.endpoint, "aws_region": REGION, "aws_credentials": "environment"}
 
     def new_bucket(self) -> str:
         """The URI of an empty bucket."""
@@ -148,6 +154,8 @@ class S3Server:
             def _forward(self) -> None:
                 request = f"{self.command} {unquote(self.path)}"
                 server.requests.append(request)
+                signature = self.headers.get("Authorization", "")
+                server.signers.add(signature.partition("Credential=")[2].partition("/")[0])
                 body = self._body()
                 held = server._held(request, answered=False)
                 if held and held.dropped:

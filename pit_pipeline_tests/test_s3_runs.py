@@ -16,8 +16,9 @@ import pytest
 from pit_pipeline.deployment import parquet_tables
 from pit_pipeline.settings import Settings
 from pit_pipeline.tables import TABLES
+from pit_pipeline_tests import s3_server as servers
 from pit_pipeline_tests.conftest import HEADER, JARS, many_days, visit
-from pit_pipeline_tests.s3_server import KEY_ID, SECRET, S3Server
+from pit_pipeline_tests.s3_server import S3Server
 
 pytestmark = pytest.mark.load
 
@@ -109,8 +110,8 @@ def pod_credentials(tmp_path: Path) -> Iterator[dict[str, str]]:
                 self.send_error(401)
                 return
             answer = {
-                "AccessKeyId": KEY_ID,
-                "SecretAccessKey": SECRET,
+                "AccessKeyId": "the-pods-key",
+                "SecretAccessKey": "secret",
                 "Token": "session",
                 "Expiration": "2099-01-01T00:00:00Z",
             }
@@ -134,11 +135,20 @@ def pod_credentials(tmp_path: Path) -> Iterator[dict[str, str]]:
         agent.shutdown()
 
 
-def test_a_pods_identity_is_all_that_a_run_needs(shop: Shop, pod_credentials: dict[str, str]) -> None:
+@pytest.mark.usefixtures("s3_zones")
+def test_a_pods_identity_is_all_that_spark_boto3_and_pyarrow_need(
+    tmp_path: Path, pod_credentials: dict[str, str]
+) -> None:
+    # moto's server, which takes any session; others would have to have issued it.
+    server = servers.start(None, tmp_path)
+    shop = Shop(tmp_path, server, server.zones())
+    server.signers.clear()
     run = shop.start(**pod_credentials, PIT_AWS_CREDENTIALS="pod_identity")
     told = run.communicate()[1]
     assert run.returncode == 0, told
+    assert server.signers == {"the-pods-key"}
     shop.assert_made()
+    server.close()
 
 
 def test_without_it_a_run_fails_and_falls_back_to_nothing(shop: Shop) -> None:
