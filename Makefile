@@ -78,7 +78,7 @@ benchmark: $(READY)  ## what a range of days saves over single days
 export Q
 
 benchmark-s3: $(READY) $(JARS) $(VERSITYGW)  ## thirty days with the zones in S3 beside the same on folders
-	$(VENV)/bin/python benchmarks/s3_zones.py $(VERSITYGW)
+	$(VENV)/bin/python -m benchmarks.s3_zones $(VERSITYGW)
 
 clean:  ## remove the environment and the workspaces
 	rm -rf $(VENV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,6 @@
 """The same days with the zones in folders and in S3: time, CPU, memory, requests; and whether the rows are the same.
 
-    python benchmarks/s3_zones.py path/to/versitygw [--days 30] [--visits 2000]
+    python -m benchmarks.s3_zones path/to/versitygw [--days 30] [--visits 2000]
 
 Lands the same made-up visits in a folder and in a bucket of a versitygw on this machine, makes all days in one run
 each, in a process of its own, compares all tables row for row (exits 1 if any differ) and prints figures side by

@@ -11,7 +11,16 @@ import pytest
 from pit_pipeline.bucket_zones import StageLost
 from pit_pipeline.tables import PARTITION
 from pit_pipeline_tests.s3_server import S3Server
-from pit_pipeline_tests.test_zones import DAY, LEASE_SECONDS, NEIGHBOUR, TABLE, Killed, Place, write
+from pit_pipeline_tests.test_zones import (
+    DAY,
+    LEASE_SECONDS,
+    NEIGHBOUR,
+    TABLE,
+    Killed,
+    Place,
+    seen_while_two_write,
+    write,
+)
 
 FOLDER = f"{TABLE.name}/{PARTITION}={DAY}"
 MANIFEST = f"_manifests/{TABLE.name}/{PARTITION}={DAY}.json"
@@ -152,34 +161,10 @@ def test_a_renewal_of_which_no_answer_was_heard_is_no_loss(place: Place) -> None
 def test_two_runs_of_a_larger_day_at_once_end_with_the_rows_of_one_and_readers_see_no_mix(
     place: Place, files: tuple[int, int]
 ) -> None:
-    place.publish(DAY, [0] * 10)
-    done = threading.Event()
-    seen: list[set[int]] = []
-
-    def read() -> None:
-        while not done.is_set():
-            try:
-                values = place.rows(DAY)
-            except OSError:
-                continue  # it was replaced since it was listed: a reader asks again
-            assert len(values) == 10
-            seen.append(set(values))
-
-    def rewrite(writer: int) -> None:
-        for _ in range(4):
-            place.publish(DAY, [writer] * 10, files[writer - 1])
-
-    reader = threading.Thread(target=read)
-    writers = [threading.Thread(target=rewrite, args=(writer,)) for writer in (1, 2)]
-    for thread in (reader, *writers):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    done.set()
-    reader.join()
+    seen = seen_while_two_write(place, files, rounds=4)
     assert all(len(values) == 1 for values in seen)
-    assert len(seen) > 5
-    assert len(set(place.rows(DAY))) == 1
+    assert len(seen) > 2
+    assert set(place.rows(DAY)) in ({1}, {2})
     assert_nothing_left_over(place)
 
 

@@ -149,14 +149,3 @@ def test_a_pods_identity_is_all_that_spark_boto3_and_pyarrow_need(
     assert server.signers == {"the-pods-key"}
     shop.assert_made()
     server.close()
-
-
-def test_without_it_a_run_fails_and_falls_back_to_nothing(shop: Shop) -> None:
-    run = shop.start(
-        AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_DISABLED="true",
-        PIT_AWS_CREDENTIALS="pod_identity",
-    )  # fmt: skip
-    told = run.communicate()[1]
-    assert run.returncode != 0
-    assert "redential" in told
-    assert shop.keys() == []
