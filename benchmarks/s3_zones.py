@@ -74,14 +74,14 @@ def measured(environment: Mapping[str, str], days: list[date]) -> Cost:
 def _group(leader: int) -> dict[int, tuple[float, float]]:
     """CPU seconds and resident GB of every process of a session."""
     found = {}
-    for entry in Path("/proc").iterdir():
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if entry.name.isdigit() and int(fields[3]) == leader:
+            if int(fields[3]) == leader:
                 cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
                 found[int(entry.name)] = (cpu, int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e9)
-        except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
-            continue  # it has just ended, or is no process
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
     return found
 
 
