@@ -136,6 +136,7 @@ resource "aws_glue_security_configuration" "this" {
 
 # Glue names a crawler's log group after its role and security configuration.
 resource "aws_cloudwatch_log_group" "crawlers" {
+  #checkov:skip=CKV_AWS_338:How long is log_retention_days: a year in prod.tfvars, less where nobody asks for a year.
   name              = local.crawler_logs
   retention_in_days = var.log_retention_days
   kms_key_id        = aws_kms_key.platform.arn

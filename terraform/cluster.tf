@@ -76,6 +76,7 @@ resource "aws_iam_service_linked_role" "spot" {
 
 # Made before EKS would make it without an end.
 resource "aws_cloudwatch_log_group" "cluster" {
+  #checkov:skip=CKV_AWS_338:How long is log_retention_days: a year in prod.tfvars, less where nobody asks for a year.
   name              = "/aws/eks/${local.name}/cluster"
   retention_in_days = var.log_retention_days
   kms_key_id        = aws_kms_key.platform.arn

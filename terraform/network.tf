@@ -1,17 +1,8 @@
 # VPC: public subnets hold NAT and load balancers, private ones the cluster, database ones reach nothing but the VPC.
 
-data "aws_availability_zones" "available" {
-  state = "available"
-
-  filter {
-    name   = "opt-in-status"
-    values = ["opt-in-not-required"] # no local zones
-  }
-}
-
 locals {
-  zones     = { for index, zone in slice(sort(data.aws_availability_zones.available.names), 0, var.zone_count) : zone => index }
-  nat_zones = var.nat_per_zone ? keys(local.zones) : slice(keys(local.zones), 0, 1)
+  zones     = { for index, zone in var.availability_zones : zone => index }
+  nat_zones = var.nat_per_zone ? var.availability_zones : slice(var.availability_zones, 0, 1)
 }
 
 resource "aws_vpc" "this" {

@@ -64,14 +64,13 @@ variable "vpc_cidr" {
   }
 }
 
-variable "zone_count" {
-  description = "Availability zones to use. The cluster and the database need two; a third gives spot capacity more choice."
-  type        = number
-  default     = 3
+variable "availability_zones" {
+  description = "Availability zones to use, two or three; a third gives spot capacity more choice. Addresses go by the order: append only."
+  type        = list(string)
 
   validation {
-    condition     = contains([2, 3], var.zone_count)
-    error_message = "zone_count must be 2 or 3."
+    condition     = contains([2, 3], length(distinct(var.availability_zones))) && alltrue([for zone in var.availability_zones : can(regex("^${var.region}[a-z]$", zone))])
+    error_message = "availability_zones must be two or three zones of the region, such as us-east-2a and us-east-2b."
   }
 }
 

@@ -19,6 +19,7 @@ mock_provider "helm" {}
 variables {
   environment        = "test"
   region             = "us-east-2"
+  availability_zones = ["us-east-2a", "us-east-2b"]
   cluster_admin_arns = ["arn:aws:iam::111122223333:role/terraform"]
   alarm_emails       = ["data@example.com"]
   monthly_budget_usd = 500

@@ -9,9 +9,6 @@ mock_data "aws_iam_session_context" {
 mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
-mock_data "aws_availability_zones" {
-  defaults = { names = ["us-east-2a", "us-east-2b", "us-east-2c"] }
-}
 
 mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::111122223333:role/mock" }
