@@ -38,3 +38,25 @@ mock_resource "aws_db_instance" {
     }]
   }
 }
+
+# Told apart, because policies name them.
+override_resource {
+  target = aws_kms_key.data
+  values = { arn = "arn:aws:kms:us-east-2:111122223333:key/da7a" }
+}
+override_resource {
+  target = aws_kms_key.platform
+  values = { arn = "arn:aws:kms:us-east-2:111122223333:key/91a7" }
+}
+override_resource {
+  target = aws_iam_role.workload["platform"]
+  values = { arn = "arn:aws:iam::111122223333:role/platform" }
+}
+override_resource {
+  target = aws_iam_role.workload["step"]
+  values = { arn = "arn:aws:iam::111122223333:role/step" }
+}
+override_resource {
+  target = aws_iam_role.workload["executor"]
+  values = { arn = "arn:aws:iam::111122223333:role/executor" }
+}
