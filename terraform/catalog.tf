@@ -55,8 +55,14 @@ locals {
       {
         Sid      = "Log"
         Effect   = "Allow"
-        Action   = ["logs:AssociateKmsKey", "logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = ["${local.logs_arn}:${local.crawler_logs}", "${local.logs_arn}:${local.crawler_logs}:*"]
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${local.logs_arn}:${local.crawler_logs}:log-stream:*"
+      },
+      {
+        Sid      = "LogEncrypted"
+        Effect   = "Allow"
+        Action   = "logs:AssociateKmsKey"
+        Resource = "${local.logs_arn}:${local.crawler_logs}"
       },
     ],
   )
