@@ -6,6 +6,9 @@ LANDING ?=
 WORKSPACE ?= workspace$(if $(LANDING),-$(notdir $(patsubst %/,%,$(LANDING))))
 PORT ?= 3000
 Q ?=
+# The command that runs Terraform.
+TERRAFORM ?= terraform
+CHECKOV := $(VENV)-checkov
 
 export PIT_WORKSPACE ?= $(WORKSPACE)
 ifneq ($(LANDING),)
@@ -16,7 +19,7 @@ RUN := $(VENV)/bin/pit-pipeline
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-daemon lint ui sql benchmark clean
+.PHONY: help setup demo test test-daemon test-terraform lint ui sql helm-values benchmark clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +47,23 @@ test: $(READY)  ## lint, types and tests
 test-daemon: $(READY)  ## the tests under Dagster's own webserver and daemon
 	$(VENV)/bin/python -m pytest -m daemon
 
+test-terraform: $(READY) $(CHECKOV)/.ready  ## Terraform with mocked providers: format, tests, policies, checkov; no account
+	$(TERRAFORM) fmt -check -diff -recursive terraform
+	@for root in terraform/bootstrap terraform; do \
+	  $(TERRAFORM) -chdir=$$root init -backend=false -input=false >/dev/null && \
+	  $(TERRAFORM) -chdir=$$root validate && $(TERRAFORM) -chdir=$$root test || exit 1; done
+	TERRAFORM='$(TERRAFORM)' $(VENV)/bin/python -m pytest -q -m terraform pit_pipeline_tests/terraform
+	$(CHECKOV)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
+
+# What checkov needs does not go with what Dagster needs.
+$(CHECKOV)/.ready:
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov==3.3.30'
+	@touch $@
+
+helm-values:  ## the chart's values for what Terraform made, as YAML
+	@$(TERRAFORM) -chdir=terraform output -raw helm_values
+
 lint: $(READY)  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -61,4 +81,4 @@ benchmark: $(READY)  ## what a range of days saves over single days
 export Q
 
 clean:  ## remove the environment and the workspaces
-	rm -rf $(VENV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(CHECKOV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache

@@ -26,8 +26,16 @@ def terraform() -> Terraform:
     """Runs Terraform with arguments in a folder."""
     command = shlex.split(os.environ.get("TERRAFORM", "terraform"))
 
-    def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    def run(
+        *arguments: str, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, f"-chdir={folder}", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
 
     return run
 
@@ -36,7 +44,10 @@ def terraform() -> Terraform:
 def folder(tmp_path_factory: pytest.TempPathFactory, terraform: Terraform) -> Path:
     """A copy of terraform/ whose state is local, initialised."""
     copy = tmp_path_factory.mktemp("root") / "terraform"
-    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl"))
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "backend.hcl"))
+    if (SOURCE / ".terraform" / "providers").exists():  # or they would be downloaded once more
+        (copy / ".terraform").mkdir()
+        (copy / ".terraform" / "providers").symlink_to(SOURCE / ".terraform" / "providers")
     (copy / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     done = terraform("init", "-input=false", folder=copy)
     assert done.returncode == 0, done.stderr
