@@ -143,6 +143,7 @@ resource "aws_eks_cluster" "this" {
     aws_cloudwatch_log_group.cluster,
     aws_iam_role_policy.cluster_key,
     aws_iam_role_policy_attachment.cluster,
+    aws_iam_service_linked_role.spot,
     aws_nat_gateway.this,
     aws_route.nat,
     aws_route_table_association.private,

@@ -98,12 +98,12 @@ resource "helm_release" "cluster_objects" {
   chart          = "${path.module}/cluster-objects"
   take_ownership = true # of the ConfigMap, should EKS have made it
   values         = [yamlencode({ objects = local.cluster_objects })]
+  timeout        = 900 # seconds; on destroy the pools' nodes are drained first
 
   depends_on = [
     aws_eks_access_policy_association.admin,
     aws_eks_access_policy_association.node,
     aws_iam_role_policy_attachment.node,
-    aws_iam_service_linked_role.spot,
   ]
 }
 

@@ -96,11 +96,11 @@ variable "interface_endpoints" {
 variable "kubernetes_version" {
   description = "EKS version. EKS upgrades a cluster itself when standard support of its version ends."
   type        = string
-  default     = "1.34"
+  default     = "1.35"
 
   validation {
-    condition     = can(regex("^1\\.(3[3-9]|[4-9][0-9])$", var.kubernetes_version))
-    error_message = "kubernetes_version must be a minor version from 1.33 on, such as 1.34."
+    condition     = can(regex("^1\\.(3[4-9]|[4-9][0-9])$", var.kubernetes_version))
+    error_message = "kubernetes_version must be a minor version from 1.34 on, such as 1.35."
   }
 }
 

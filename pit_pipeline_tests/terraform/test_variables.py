@@ -27,7 +27,7 @@ BAD: list[tuple[str, object, str]] = [
     ("availability_zones", ["us-east-1a", "us-east-1b"], "zones of the region"),
     ("availability_zones", ["us-east-2a", "us-east-2a"], "two or three zones"),
     ("interface_endpoints", ["sqs"], "interface_endpoints may hold"),
-    ("kubernetes_version", "1.31", "minor version from 1.33"),
+    ("kubernetes_version", "1.33", "minor version from 1.34"),
     ("cluster_admin_arns", [], "at least one IAM role"),
     ("cluster_admin_arns", ["terraform"], "at least one IAM role"),
     ("cluster_viewer_arns", ["everybody"], "ARNs of IAM roles or users"),

@@ -38,7 +38,7 @@ run "cluster" {
     error_message = "the control plane logs, who did what included"
   }
   assert {
-    condition     = aws_eks_cluster.this.version == "1.34" && aws_eks_cluster.this.upgrade_policy[0].support_type == "STANDARD"
+    condition     = aws_eks_cluster.this.version == "1.35" && aws_eks_cluster.this.upgrade_policy[0].support_type == "STANDARD"
     error_message = "the version is a current one and never costs extended support"
   }
   assert {

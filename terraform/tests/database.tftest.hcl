@@ -19,7 +19,7 @@ run "database" {
     error_message = "the database is in the closed subnets"
   }
   assert {
-    condition     = aws_db_instance.this.manage_master_user_password && aws_db_instance.this.password == null && aws_db_instance.this.master_user_secret_kms_key_id == aws_kms_key.platform.arn
+    condition     = coalesce(aws_db_instance.this.manage_master_user_password, false) && aws_db_instance.this.password == null && aws_db_instance.this.master_user_secret_kms_key_id == aws_kms_key.platform.arn
     error_message = "RDS keeps the password in Secrets Manager; Terraform has none"
   }
   assert {

@@ -18,7 +18,7 @@ run "small" {
     error_message = "subnets have addresses of their own"
   }
   assert {
-    condition     = aws_subnet.public["us-east-2a"].tags["kubernetes.io/role/elb"] == "1" && aws_subnet.private["us-east-2a"].tags["kubernetes.io/role/internal-elb"] == "1"
+    condition     = lookup(aws_subnet.public["us-east-2a"].tags, "kubernetes.io/role/elb", "") == "1" && lookup(aws_subnet.private["us-east-2a"].tags, "kubernetes.io/role/internal-elb", "") == "1"
     error_message = "load balancers find their subnets"
   }
   assert {
