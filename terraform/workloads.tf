@@ -5,7 +5,8 @@
 #   executor  Spark's executors: read the zones, write staged files
 #
 # S3A asks for objects that may not be there; without leave to list, S3 answers such a question with 403 instead of
-# 404, and a leave bound to a prefix does not count then. So drivers and executors list whole buckets (names alone).
+# 404, and a leave bound to a prefix does not count then. So drivers and executors list whole buckets (names alone), and
+# may ask whether a table's root is an object.
 
 locals {
   pod_trust = { for workload, service_account in local.service_accounts : workload => jsonencode({
@@ -30,6 +31,7 @@ locals {
     zone => [for prefix in concat(tables, local.service_prefixes) : "${local.bucket_arns[zone]}/${prefix}/*"]
   }
   table_objects   = flatten([for zone, tables in local.table_prefixes : [for table in tables : "${local.bucket_arns[zone]}/${table}/*"]])
+  table_roots     = flatten([for zone, tables in local.table_prefixes : [for table in tables : "${local.bucket_arns[zone]}/${table}"]])
   staging_objects = [for zone in ["processing", "consumer"] : "${local.bucket_arns[zone]}/_staging/*"]
 
   write_objects = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -105,6 +107,12 @@ locals {
       Resource = "${local.bucket_arns["landing"]}/visits/*"
     },
     {
+      Sid      = "AskForTables"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = local.table_roots
+    },
+    {
       Sid      = "PublishDays"
       Effect   = "Allow"
       Action   = concat(["s3:GetObject"], local.write_objects)
@@ -136,7 +144,7 @@ locals {
       Sid      = "ReadZones"
       Effect   = "Allow"
       Action   = "s3:GetObject"
-      Resource = concat(["${local.bucket_arns["landing"]}/visits/*"], local.table_objects)
+      Resource = concat(["${local.bucket_arns["landing"]}/visits/*"], local.table_roots, local.table_objects)
     },
     {
       Sid      = "WriteStagedFiles"
