@@ -204,7 +204,7 @@ REFUSED: dict[str, list[Request]] = {
         Request("s3:GetObject", STAGED[0]),
         Request("s3:GetObject", SERVICE[1]),
         listing(PROCESSING, "_staging/"),
-        Request("glue:CreateTable", glue_table("visits_2")),
+        *(Request("glue:CreateTable", arn) for arn in (DATABASE, glue_table("visits"), glue_table("visits_2"))),
         Request("glue:UpdateTable", glue_table("visits_2")),
         Request("glue:BatchDeletePartition", glue_table("visits")),
         Request("kms:GenerateDataKey", DATA_KEY, BY_S3),

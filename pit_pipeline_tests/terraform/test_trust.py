@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pit_pipeline_tests.terraform.policy import Request, Statement, allowed
+from pit_pipeline_tests.terraform.policy import Request, Statement, allowed, as_list
 
 pytestmark = pytest.mark.terraform
 
@@ -106,6 +106,13 @@ def test_a_bucket_refuses_whoever_comes_without_current_tls(resources: Resources
         ):
             context = {"aws:SecureTransport": secure, "s3:TlsVersion": version}
             assert allowed(statements, Request("s3:GetObject", resource, context)) is answer, (resource, context)
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_the_policy_of_a_bucket_speaks_of_that_bucket_alone(resources: Resources, bucket: str) -> None:
+    name = f"arn:aws:s3:::pit-pipeline-test-{HERE}-us-east-2-{bucket}"
+    for statement in _statements(resources, f'aws_s3_bucket_policy.this["{bucket}"]'):
+        assert {resource.split("/")[0] for resource in as_list(statement["Resource"])} == {name}
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
