@@ -69,7 +69,7 @@ test-terraform: $(READY) $(CHECKOV)/.ready  ## Terraform with mocked providers: 
 	@for root in terraform/bootstrap terraform; do \
 	  $(TERRAFORM) -chdir=$$root init -backend=false -input=false >/dev/null && \
 	  $(TERRAFORM) -chdir=$$root validate && $(TERRAFORM) -chdir=$$root test || exit 1; done
-	TERRAFORM='$(TERRAFORM)' $(VENV)/bin/python -m pytest -q -m terraform pit_pipeline_tests/terraform
+	TERRAFORM='$(TERRAFORM)' $(VENV)/bin/python -m pytest -m terraform pit_pipeline_tests/terraform
 	$(CHECKOV)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
 
 # What checkov needs does not go with what Dagster needs.
