@@ -1,5 +1,6 @@
 """What lies beside the HCL and what a plan of mocked providers does not show: queries, tags, versions."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_the_analysts_first_questions_run_on_the_tables(
     text = (SOURCE / "queries" / query).read_text()
     assert re.match(r"-- [A-Z].{20,}\n", text)
     assert Deployment(tmp_path, instance).rows(text) == []
+
+
+def test_the_cost_sheet_multiplies_each_quantity_by_its_price_and_adds_all_up() -> None:
+    header, *items, total = csv.reader((SOURCE.parent / "docs" / "aws-costs.csv").open(newline=""))
+    assert header[4:7] == ["small", "medium", "large"]
+    for row, item in enumerate(items, 2):
+        assert item[3] == "", f"{item[0]}: prices are the reader's to fill in"
+        assert float(item[4]) <= float(item[5]) <= float(item[6]), item[0]
+        assert item[7:] == [f"=$D{row}*{column}{row}" for column in "EFG"], item[0]
+    assert total[7:] == [f"=SUM({column}2:{column}{len(items) + 1})" for column in "HIJ"]
 
 
 def test_no_file_is_longer_than_can_be_read() -> None:
