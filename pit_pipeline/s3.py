@@ -13,10 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-import boto3
 import pyarrow.fs
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 SCHEME = "s3a://"
@@ -29,8 +26,6 @@ CREDENTIALS = {
     "environment": "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
 }
 
-# One request copies up to 5 GB; beyond, boto3 copies in parts, which become visible together.
-_COPY = TransferConfig(multipart_threshold=5 * 10**9, multipart_chunksize=10**9)
 _KEYS_PER_DELETE = 1000
 # boto3 makes clients and finds credentials for one thread at a time; what it has made serves many.
 _making = threading.Lock()
@@ -170,9 +165,13 @@ class Bucket:
 
     def copy(self, source: str, target: str) -> None:
         """Copy within the bucket; the target is replaced at once. Raises FileNotFoundError."""
+        from boto3.s3.transfer import TransferConfig
+
+        # One request copies up to 5 GB; beyond, boto3 copies in parts, which become visible together.
+        by_one = TransferConfig(multipart_threshold=5 * 10**9, multipart_chunksize=10**9)
         origin: Any = {"Bucket": self.name, "Key": self._prefix + source}
         try:
-            self.client.copy(origin, self.name, self._prefix + target, Config=_COPY)
+            self.client.copy(origin, self.name, self._prefix + target, Config=by_one)
         except ClientError as error:
             if _status(error) == 404:
                 raise FileNotFoundError(self.uri(source)) from error
@@ -207,12 +206,16 @@ class Bucket:
 
 
 @lru_cache(maxsize=1)
-def _session() -> boto3.Session:
+def _session() -> Any:
+    import boto3  # where there is no S3, nobody waits for it
+
     return boto3.Session()
 
 
 @lru_cache(maxsize=4)
 def _client(endpoint: str, region: str) -> Any:
+    from botocore.config import Config
+
     config = Config(
         connect_timeout=5,
         read_timeout=60,
