@@ -7,16 +7,18 @@ own, so any number of people can read while a run publishes. Not here: what a ta
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from pit_pipeline.io_manager import ParquetTables
 from pit_pipeline.settings import Settings
 from pit_pipeline.tables import PARTITION, TABLES, Column, Table, comment
 from pit_pipeline.zones import DayFiles, Zone
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 
 class BadQuery(Exception):
@@ -106,7 +108,7 @@ class EmbeddedCatalog:
             for told in differences("column", declared, self._described(files.dataset()))
         ]
 
-    def _described(self, rows: pa.Table | ds.Dataset) -> list[Column]:
+    def _described(self, rows: "pa.Table | ds.Dataset") -> list[Column]:
         types = self._connection.from_arrow(rows).limit(0)
         return [Column(name, str(kind), "") for name, kind in zip(types.columns, types.types, strict=True)]
 
@@ -120,8 +122,10 @@ class EmbeddedCatalog:
             self._connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS \'{text}\'')
 
 
-def _dataset(published: Mapping[date, DayFiles], table: Table) -> ds.Dataset | pa.Table:
+def _dataset(published: Mapping[date, DayFiles], table: Table) -> "ds.Dataset | pa.Table":
     """All published days as one dataset, of which a query reads the days and columns that it names."""
+    import pyarrow.dataset as ds
+
     schema = table.partitioned_arrow_schema
     if not published:
         return schema.empty_table()

@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from dagster_shared.utils.warnings import PreviewWarning
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pit_pipeline.tables import DAILY_METRICS, PARTITION, RECOMMENDATIONS, VISITS
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def reject_share(read: int, rejected: int, threshold: float) -> Verdict:
     return Verdict("reject_share", share <= threshold, text, {"share": share, "threshold": threshold})
 
 
-def agrees_with_visits(metrics: pa.Table, visits: ds.Dataset) -> Verdict:
+def agrees_with_visits(metrics: pa.Table, visits: "ds.Dataset") -> Verdict:
     """metrics: the day's rows as staged; visits: the day's published Parquet, recounted here by pyarrow."""
     count, revenue = 0, Decimal(0)
     for batch in visits.to_batches(columns=["bought", "price", "quantity"]):

@@ -19,13 +19,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.fs
 import pyarrow.parquet as pq
 
 from pit_pipeline.tables import PARTITION, Table
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 STAGING, FAILED = "_staging", "_failed"
 ONE_FILE = "part-00000.parquet"
@@ -42,8 +45,10 @@ class DayFiles:
     uris: tuple[str, ...]
     filesystem: Callable[[], pyarrow.fs.FileSystem]
 
-    def dataset(self) -> ds.Dataset:
+    def dataset(self) -> "ds.Dataset":
         """The day's rows, without the partition column."""
+        import pyarrow.dataset as ds  # brings pandas, for which nobody waits who only loads definitions
+
         return ds.dataset(list(self.paths), filesystem=self.filesystem(), format="parquet", partitioning=None)
 
     @property
