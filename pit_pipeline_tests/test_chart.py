@@ -168,6 +168,13 @@ def test_rights_are_those_of_one_namespace_and_name_what_they_are_for(manifests:
     assert bound == {"pit-pipeline-platform", "pit-pipeline-step"}
 
 
+def test_no_service_becomes_a_variable_that_looks_like_a_setting(manifests: list[Manifest]) -> None:
+    servers = ("pit-pipeline-postgres", "pit-pipeline-s3")
+    assert [name for name, pod in pods(manifests) if name not in servers and pod.get("enableServiceLinks", True)] == []
+    launched = instance(manifests)["run_launcher"]["config"]["run_k8s_config"]["pod_spec_config"]
+    assert launched["enable_service_links"] is False
+
+
 def test_an_executor_has_no_token_and_no_role(manifests: list[Manifest]) -> None:
     assert dict(pods(manifests))["executor"]["automountServiceAccountToken"] is False
     assert found(manifests, "ServiceAccount", "executor")["automountServiceAccountToken"] is False

@@ -62,6 +62,7 @@ config:
         karpenter.sh/do-not-disrupt: "true"
         cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
     pod_spec_config:
+      enable_service_links: false
       security_context: {{- include "pit.podSecurity" . | nindent 8 }}
       volumes: {{- include "pit.volumes" . | nindent 8 }}
       {{- with .Values.nodePools.platform }}
