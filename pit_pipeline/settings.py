@@ -92,6 +92,40 @@ class Settings(BaseModel):
         "", description="Athena workgroup that queries run in; it says where results go", examples=["pits"]
     )
     crawl_minutes: int = Field(30, ge=1, description="how long a crawl may take before it is stopped and tried again")
+    executor: Literal["in_process", "k8s_job"] = Field(
+        "in_process",
+        description="where a run's step works: in the run's own process, or as a Kubernetes Job of its own",
+        examples=["k8s_job"],
+    )
+    k8s_namespace: str = Field("", description="namespace of step and Spark executor pods", examples=["pit-pipeline"])
+    k8s_image: str = Field("", description="image of step and Spark executor pods", examples=["pit-pipeline:0.1.0"])
+    k8s_step_service_account: str = Field(
+        "", description="service account of step pods, which make executor pods", examples=["pit-pipeline-step"]
+    )
+    k8s_executor_service_account: str = Field(
+        "", description="service account of Spark executor pods", examples=["pit-pipeline-executor"]
+    )
+    k8s_executor_template: str = Field(
+        "",
+        description="file in step pods with the pod template of Spark executors",
+        examples=["/etc/pit-pipeline/executor.yaml"],
+    )
+    k8s_pod_name: str = Field("", description="name of the step's pod; Kubernetes gives it", examples=["step-1"])
+    k8s_pod_ip: str = Field("", description="address of the step's pod; Kubernetes gives it", examples=["10.0.0.7"])
+    k8s_step_cpu: float = Field(2, gt=0, description="cores that a step's pod asks for; it may use more that are idle")
+    k8s_step_memory_mb: int = Field(
+        6144, ge=1536, description="memory of a step's pod in MiB, Spark's heap and Python included"
+    )
+    k8s_executors: int = Field(
+        4, ge=0, description="the most Spark executor pods that a step may have; 0: every step works alone"
+    )
+    k8s_executors_from_mb: int = Field(
+        2048, ge=0, description="MiB that a step reads (landed files, published visits) from which it gets executors"
+    )
+    k8s_executor_cores: int = Field(2, ge=1, description="cores of a Spark executor pod: the tasks it does at once")
+    k8s_executor_memory_mb: int = Field(
+        6144, ge=1024, description="memory of a Spark executor pod in MiB, heap and Python included"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -157,6 +191,11 @@ class Settings(BaseModel):
         in_s3 = [name for name in zones if "://" in getattr(self, name)]
         if in_s3 and not self.aws_region:
             raise ValueError(f"{PREFIX}AWS_REGION has to be set where {PREFIX}{in_s3[0].upper()} is in S3")
+        if self.executor == "k8s_job" and (
+            unset := [name for name in _NEEDED_ON_KUBERNETES if not getattr(self, name)]
+        ):
+            missing = ", ".join(f"{PREFIX}{name.upper()}" for name in unset)
+            raise ValueError(f"{missing} has to be set where {PREFIX}EXECUTOR is k8s_job")
         return self
 
     @classmethod
@@ -180,6 +219,13 @@ class Settings(BaseModel):
         }
 
 
+_NEEDED_ON_KUBERNETES = (
+    "k8s_namespace",
+    "k8s_image",
+    "k8s_step_service_account",
+    "k8s_executor_service_account",
+    "k8s_executor_template",
+)
 _S3_PLACE = re.compile(r"s3a://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/]+)*")
 
 

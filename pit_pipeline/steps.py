@@ -61,6 +61,18 @@ def recorded_visits(ledger: Ledger, landing: Landing, days: Sequence[date]) -> d
     return landed
 
 
+def bytes_to_read(
+    ledger: Ledger, tables: ParquetTables, landed: Mapping[date, LandedDay], days: Sequence[date], settings: Settings
+) -> int:
+    """How much a run is going to read: its landed files if it makes visits, and the published visits it looks at."""
+    total = sum(day.size for day in landed.values()) if ledger.asked(VISITS.asset) else 0
+    reach = timedelta(days=settings.window_days - 1 if ledger.asked(RECOMMENDATIONS.asset) else 0)
+    if ledger.asked(DAILY_METRICS.asset) or ledger.asked(RECOMMENDATIONS.asset):
+        published = tables.zone(VISITS).published(VISITS)
+        total += sum(found.size for day, found in published.items() if days[0] - reach <= day <= days[-1])
+    return total
+
+
 @dataclass
 class _Outcome:
     """What became of a day's rows: how many by outcome and by reason, and which files could not be read."""
