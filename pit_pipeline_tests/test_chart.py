@@ -13,7 +13,7 @@ from pit_pipeline.settings import Settings
 
 CHART = ROOT / "deploy" / "helm"
 # What `make helm-values` prints, and what an installation says besides.
-TERRAFORM = {
+TERRAFORM: dict[str, Any] = {
     "settings": {
         "PIT_LANDING_URI": "s3a://shop-landing",
         "PIT_PROCESSING_URI": "s3a://shop-processing",
