@@ -134,6 +134,29 @@ def test_a_run_that_was_asleep_while_it_was_taken_for_dead_publishes_nothing(pla
     assert len(day_keys(place)) == 2
 
 
+def test_a_run_that_wakes_while_its_objects_are_being_collected_publishes_nothing(place: Place) -> None:
+    place.publish(DAY, [1, 1], files=2)
+    server, manifest = server_of(place), rf"PUT .*/{MANIFEST}"
+    with server.hold(rf"PUT .*/{FOLDER}/part-.*-00001", answered=True) as copied, Killed(place, files=2) as run:
+        copied.wait()
+        os.kill(run.process.pid, signal.SIGSTOP)
+        threading.Event().wait(LEASE_SECONDS + 1.5)
+        other = threading.Thread(target=place.publish, args=(DAY, [3, 3], 2))
+        with server.hold(manifest, answered=True) as published:
+            other.start()
+            published.wait()
+            with server.hold(manifest, answered=True) as collecting:
+                published.release()
+                collecting.wait()
+                # The sleeper finds the other's manifest, and its own objects still there.
+                os.kill(run.process.pid, signal.SIGCONT)
+                copied.release()
+                assert run.process.wait(60) != 0
+        other.join()
+    assert place.rows(DAY) == [3, 3]
+    assert_nothing_left_over(place)
+
+
 def test_a_run_whose_stage_was_swept_says_so(place: Place) -> None:
     with place.zone.stage(TABLE) as stage:
         write(stage, DAY, [1])
