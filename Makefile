@@ -21,7 +21,7 @@ JARS := $(VENV)/share/pit_pipeline/jars
 VERSITYGW := $(VENV)/bin/versitygw
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-daemon test-s3 test-terraform lint ui sql helm-values benchmark benchmark-s3 clean
+.PHONY: help setup demo test test-daemon test-s3 test-terraform test-cluster image lint ui sql helm-values benchmark benchmark-s3 clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -77,6 +77,17 @@ $(CHECKOV)/.ready:
 	$(PYTHON) -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov==3.3.30'
 	@touch $@
+
+IMAGE ?= pit-pipeline:0.1.0
+image:  ## the one image of all pods, by Docker
+	docker build --file deploy/Dockerfile --tag $(IMAGE) .
+
+# Values on top of values-local.yaml, as YAML: which images the cluster has.
+CLUSTER_VALUES ?= {}
+test-cluster: export PIT_TEST_VALUES = $(CLUSTER_VALUES)
+test-cluster: export KUBECONFIG ?= $(HOME)/.kube/config
+test-cluster: $(READY)  ## the chart on the current kubeconfig's cluster (kind), which has the images already
+	$(VENV)/bin/python -m pytest -m cluster pit_pipeline_tests/test_cluster.py
 
 helm-values:  ## the chart's values for what Terraform made, as YAML
 	@$(TERRAFORM) -chdir=terraform output -raw helm_values
