@@ -24,7 +24,7 @@ VERSITYGW := $(VENV)/bin/versitygw
 .PHONY: help setup demo test test-daemon test-s3 test-terraform test-cluster image lint ui sql helm-values benchmark benchmark-s3 clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 setup: $(READY)  ## a Python environment with everything, and a Java if the machine has none for Spark
 
