@@ -96,13 +96,13 @@ def daily_tables(settings: Settings) -> dg.AssetsDefinition:
         elif ledger.asked(VISITS.asset):
             landed = steps.recorded_visits(ledger, landing, days)
         work = partial(steps.bytes_to_read, ledger, tables, landed, days, settings)
-        tables.configure(kubernetes.spark_conf(settings, context.run.run_id, work))
-        if ledger.asked(VISITS.asset):
-            steps.make_visits(ledger, tables, landing, landed, settings)
-        if ledger.asked(DAILY_METRICS.asset):
-            steps.make_daily_metrics(ledger, tables, ledger.good(steps.RAW_VISITS, VISITS.asset))
-        if ledger.asked(RECOMMENDATIONS.asset):
-            steps.make_recommendations(ledger, tables, ledger.good(steps.RAW_VISITS, VISITS.asset), settings)
+        with tables.configured(kubernetes.spark_conf(settings, context.run.run_id, work)):
+            if ledger.asked(VISITS.asset):
+                steps.make_visits(ledger, tables, landing, landed, settings)
+            if ledger.asked(DAILY_METRICS.asset):
+                steps.make_daily_metrics(ledger, tables, ledger.good(steps.RAW_VISITS, VISITS.asset))
+            if ledger.asked(RECOMMENDATIONS.asset):
+                steps.make_recommendations(ledger, tables, ledger.good(steps.RAW_VISITS, VISITS.asset), settings)
         ledger.close()
         yield from ()  # every day has been recorded by itself
 

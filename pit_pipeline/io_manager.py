@@ -39,9 +39,23 @@ class ParquetTables(dg.ConfigurableIOManager):
     spark: dg.ResourceDependency[LazyPySparkResource]
     _own_spark: LazyPySparkResource | None = PrivateAttr(default=None)
 
-    def configure(self, conf: Mapping[str, str]) -> None:
-        """Give Spark settings that only the step knows, before its session is first used."""
+    @contextmanager
+    def configured(self, conf: Mapping[str, str]) -> Iterator[None]:
+        """Spark with settings that only the step knows, ended with the step; without any, as it is configured.
+
+        A pod's processes are killed with its first one: what Spark has still to close, such as its executors and its
+        event log, it closes here or never.
+        """
+        if not conf:
+            yield
+            return
         self._own_spark = LazyPySparkResource(spark_config={**self.spark.spark_config, **conf})
+        try:
+            yield
+        finally:
+            self._own_spark = None
+            if started := SparkSession.getActiveSession():
+                started.stop()
 
     @property
     def session(self) -> SparkSession:

@@ -176,7 +176,11 @@ def test_a_week_is_made_by_steps_that_work_alone_and_a_day_by_one_with_executors
     own = json.loads(LOCAL["settings"]["PIT_SPARK_CONF"])
     # A key below a prefix that exists: Spark does not make the folder of its event log.
     cluster.python(f'import boto3; boto3.client("s3").put_object(Bucket="logs", Key="{EVENTS}/")')
-    logged = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": f"s3a://logs/{EVENTS}"}
+    logged = {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": f"s3a://logs/{EVENTS}",
+        "spark.eventLog.compress": "false",
+    }
     cluster.upgrade(PIT_K8S_EXECUTORS_FROM_MB="0", PIT_SPARK_CONF=json.dumps({**own, **logged}))
     cluster.materialize(DAYS[-1:])
     until(lambda: settled(cluster, 2), 420)
@@ -195,7 +199,7 @@ def test_a_week_is_made_by_steps_that_work_alone_and_a_day_by_one_with_executors
         ("platform", "get", "secrets", "no"),
         ("step", "create", "pods", "yes"),
         ("step", "create", "jobs", "no"),
-        ("step", "create", "pods/exec", "no"),
+        ("step", "create", "pods --subresource=exec", "no"),
         ("step", "get", "secrets", "no"),
         ("step", "get", "configmaps", "no"),
         ("executor", "get", "pods", "no"),
@@ -206,6 +210,6 @@ def test_an_account_may_do_its_work_and_nothing_else(
 ) -> None:
     who = f"--as=system:serviceaccount:{NAMESPACE}:pit-pipeline-{account}"
     # kubectl ends with 1 where the answer is no.
-    words = ["kubectl", "--namespace", NAMESPACE, "auth", "can-i", verb, resource, who]
+    words = ["kubectl", "--namespace", NAMESPACE, "auth", "can-i", verb, *resource.split(), who]
     answer = subprocess.run(words, capture_output=True, text=True, check=False)
     assert answer.stdout.strip() == allowed

@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -103,6 +106,20 @@ def test_spark_conf_of_the_settings_comes_last() -> None:
 def test_a_pod_that_does_not_know_its_address_says_so() -> None:
     with pytest.raises(BadSetting, match="PIT_K8S_POD_IP has to be set in a step's pod"):
         kubernetes.spark_conf(settings(PIT_K8S_POD_NAME="x"), "run", lambda: 2 * GIB)
+
+
+def test_a_steps_own_session_ends_with_the_step(tmp_path: Path) -> None:
+    code = f"""
+from pyspark import SparkContext
+from pit_pipeline.deployment import parquet_tables
+from pit_pipeline.settings import Settings
+tables = parquet_tables(Settings(workspace="{tmp_path}"))
+with tables.configured({{"spark.driver.memory": "600m", "spark.master": "local[1]"}}):
+    assert tables.session.conf.get("spark.driver.memory") == "600m"
+assert SparkContext._active_spark_context is None
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr[-2000:]
 
 
 class _Asked(Ledger):
