@@ -17,9 +17,10 @@ from pydantic import BaseModel
 
 from pit_pipeline.assets import STEP
 from pit_pipeline.deployment import landing_zone
-from pit_pipeline.landing import FileState, Landing, fingerprint
+from pit_pipeline.landing import Landing, fingerprint
 from pit_pipeline.ledger import published_from
 from pit_pipeline.settings import Settings
+from pit_pipeline.sources import Listed
 from pit_pipeline.tables import DAILY_METRICS, RECOMMENDATIONS
 
 BACKLOG_TAG = "pit_pipeline/backlog"
@@ -62,7 +63,7 @@ class Look:
 
 
 def look(
-    listing: Mapping[date, Sequence[FileState]],
+    listing: Mapping[date, Sequence[Listed]],
     before: Cursor,
     *,
     now: datetime,

@@ -21,6 +21,7 @@ from pit_pipeline import local
 from pit_pipeline.catalog import Answer, BadQuery, Catalog, EmbeddedCatalog, open_catalog
 from pit_pipeline.deployment import landing_zone, parquet_tables
 from pit_pipeline.java import NoJava
+from pit_pipeline.s3 import is_s3
 from pit_pipeline.samples import Samples, write_samples
 from pit_pipeline.settings import BadSetting, Settings
 from pit_pipeline.spark import SHORT_LIVED
@@ -107,18 +108,22 @@ def samples(landing: Path, first_day: datetime, **options: float) -> None:
 )
 def demo(landing: Path | None) -> None:
     """Make the whole graph for every day that has landed and print the results."""
-    settings = _from_first_landed(_settings(landing))
+    settings = _settings(landing)
     if landing is None:
+        if is_s3(settings.landing_uri):
+            raise click.ClickException(
+                "the samples land in a folder, and PIT_LANDING_URI is in S3; unset it for the demo"
+            )
         yesterday = datetime.now(ZoneInfo(settings.timezone)).date() - timedelta(days=1)
         days = write_samples(Path(settings.landing_uri), Samples(first_day=yesterday - timedelta(days=6), days=7))
         click.echo(f"A week of made-up visits landed in {settings.landing_uri}")
-        settings = _from_first_landed(settings)
         settings = settings.model_copy(update={"spark_conf": {**SHORT_LIVED, **settings.spark_conf}})
     else:
         days = _landed_days(settings)
         if not days:
             sought = f"{settings.landing_uri}/visits/visit_date=YYYY-MM-DD/*.csv or *.csv.gz"
             raise click.ClickException(f"no visits have landed: there is no {sought}")
+    settings = _from_first_landed(settings)
     failure = _materialized(settings, days)
     _print_results(settings, days)
     given = f" LANDING={landing}" if landing else ""

@@ -64,19 +64,6 @@ class LandedDay:
         return sum(file.size for file in self.files)
 
 
-@dataclass(frozen=True)
-class FileState:
-    """What a listing says of a file: enough to see that it changed, without reading it.
-
-    changed_at: seconds since the epoch; version: changes with every rewrite, also within one second or with the
-    time stamp put back.
-    """
-
-    name: str
-    changed_at: float
-    version: str
-
-
 class BadDay(Exception):
     """A day that cannot be made; the message names the key or file and says what is wrong with it."""
 
@@ -95,13 +82,13 @@ class Landing:
         """The days of which at least one file of visits has landed, in order."""
         return sorted(self.listing())
 
-    def listing(self) -> dict[date, list[FileState]]:
+    def listing(self) -> dict[date, list[Listed]]:
         """The files of every day that has any, without reading them."""
-        found: dict[date, list[FileState]] = {}
+        found: dict[date, list[Listed]] = {}
         for file in self.source.files(f"{DATASET}/"):
             day = _day_of(file)
             if day and _holds_visits(file):
-                found.setdefault(day, []).append(FileState(_name(file), file.changed_at, file.version))
+                found.setdefault(day, []).append(file)
         return found
 
     def fingerprint(self, day: date) -> str | None:

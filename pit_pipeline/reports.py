@@ -45,12 +45,13 @@ def landed_metadata(landed: LandedDay, key: str) -> dict[str, Any]:
 def table_metadata(table: Table, published: DayFiles) -> dict[str, Any]:
     """A published day of a table: where it is, how much it is, and its first rows without what is private."""
     columns = [name for name in table.schema.names if name not in table.private]
-    rows = published.dataset().head(_PREVIEW_ROWS, columns=columns, batch_size=_PREVIEW_ROWS).to_pylist()
+    dataset = published.dataset()
+    rows = dataset.head(_PREVIEW_ROWS, columns=columns, batch_size=_PREVIEW_ROWS).to_pylist()
     return {
         "path": dg.MetadataValue.path(published.uris[0]),
         "files": len(published.uris),
         "bytes": published.size,
-        "dagster/partition_row_count": published.rows,
+        "dagster/partition_row_count": dataset.count_rows(),
         "preview": dg.MetadataValue.md(markdown_table(columns, rows)),
     }
 

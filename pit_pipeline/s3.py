@@ -139,12 +139,17 @@ class Bucket:
     def get(self, key: str) -> tuple[bytes, str] | None:
         """An object's bytes and its ETag, or None."""
         try:
-            answer = self.client.get_object(Bucket=self.name, Key=self._prefix + key)
+            body, etag = self.open(key)
         except ClientError as error:
-            if _status(error) == 404:
+            if status(error) == 404:
                 return None
             raise
-        return answer["Body"].read(), answer["ETag"].strip('"')
+        return body.read(), etag
+
+    def open(self, key: str, **conditions: str) -> tuple[Any, str]:
+        """A stream of an object's bytes, and its ETag; conditions: Range, IfMatch. Raises ClientError."""
+        answer = self.client.get_object(Bucket=self.name, Key=self._prefix + key, **conditions)
+        return answer["Body"], answer["ETag"].strip('"')
 
     def put(self, key: str, body: bytes, *, replaces: str | None) -> str:
         """Store an object if the one there has the ETag `replaces` (None: if there is none); its new ETag.
@@ -155,7 +160,7 @@ class Bucket:
         try:
             answer = self.client.put_object(Bucket=self.name, Key=self._prefix + key, Body=body, **condition)
         except ClientError as error:
-            if _status(error) not in (404, 409, 412):
+            if status(error) not in (404, 409, 412):
                 raise
             found = self.get(key)
             if found and found[0] == body:
@@ -173,7 +178,7 @@ class Bucket:
         try:
             self.client.copy(origin, self.name, self._prefix + target, Config=by_one)
         except ClientError as error:
-            if _status(error) == 404:
+            if status(error) == 404:
                 raise FileNotFoundError(self.uri(source)) from error
             raise
 
@@ -201,7 +206,7 @@ class Bucket:
         try:
             self.client.abort_multipart_upload(Bucket=self.name, Key=self._prefix + key, UploadId=upload)
         except ClientError as error:
-            if _status(error) != 404:
+            if status(error) != 404:
                 raise
 
 
@@ -241,5 +246,6 @@ def _filesystem(
     )
 
 
-def _status(error: ClientError) -> int:
+def status(error: ClientError) -> int:
+    """The HTTP status of an answer that was an error."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -22,7 +22,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from pit_pipeline.s3 import S3Access, is_s3, location
+from pit_pipeline.s3 import Bucket, S3Access, is_s3, status
 
 _BROKEN = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _READS_AGAIN = 4
@@ -148,22 +148,18 @@ class BucketSource:
 
     def files(self, below: str) -> Iterator[Listed]:
         """The objects, by key, as many pages as there are."""
-        bucket, prefix = location(self.uri)
-        pages = self.access.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + below)
-        for page in pages:
-            for found in page.get("Contents", []):
-                etag, changed_at = found["ETag"].strip('"'), found["LastModified"].timestamp()
-                # The time tells of a rewrite with the same content, the ETag of one within the same second.
-                version = f"{found['Size']}-{etag}-{changed_at}"
-                key = found["Key"]
-                yield Listed(
-                    key.removeprefix(prefix), f"s3a://{bucket}/{key}", found["Size"], changed_at, version, etag
-                )
+        bucket = Bucket(self.access, self.uri)
+        for found in bucket.objects(below):
+            changed_at = found.modified.timestamp()
+            # The time tells of a rewrite with the same content, the ETag of one within the same second.
+            version = f"{found.size}-{found.etag}-{changed_at}"
+            yield Listed(found.key, bucket.uri(found.key), found.size, changed_at, version, found.etag)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Stream]:
         """A stream that goes on where it was if the connection breaks, as long as the object is the same."""
-        stream = _Downloading(self.access.client(), path)
+        bucket = Bucket(self.access, self.uri)
+        stream = _Downloading(bucket, path.removeprefix(f"{bucket.uri()}/"))
         try:
             yield stream
         finally:
@@ -176,8 +172,8 @@ class BucketSource:
 
 
 class _Downloading(Stream):
-    def __init__(self, client: Any, path: str) -> None:
-        self._client, self._path = client, path
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket, self._key = bucket, key
         self._etag: str | None = None
         self.body = self._request()
 
@@ -202,15 +198,12 @@ class _Downloading(Stream):
         return self._etag
 
     def _request(self) -> Any:
-        bucket, _, key = self._path.removeprefix("s3a://").partition("/")
         # A second request asks for the rest of the very same object.
         rest = {"Range": f"bytes={self.size}-", "IfMatch": self._etag} if self._etag else {}
         try:
-            answer = self._client.get_object(Bucket=bucket, Key=key, **rest)
+            body, self._etag = self._bucket.open(self._key, **rest)
         except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status not in _PERMANENT:
+            if status(error) not in _PERMANENT:
                 raise
-            raise OSError(*_PERMANENT[status], self._path) from error
-        self._etag = answer["ETag"].strip('"')
-        return answer["Body"]
+            raise OSError(*_PERMANENT[status(error)], self._bucket.uri(self._key)) from error
+        return body

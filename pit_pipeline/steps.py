@@ -210,16 +210,17 @@ def _make_recommendations(
         for day in days:
             if not ledger.passes(asset, day, verdicts[day]):
                 continue
-            made = staged.publish(day)
+            written = table_metadata(RECOMMENDATIONS, staged.publish(day))
+            people = written["dagster/partition_row_count"]
             window = sum(day - timedelta(days=settings.window_days) < other <= day for other in needed)
             metadata = {
-                **table_metadata(RECOMMENDATIONS, made),
+                **written,
                 "model": model.name,
                 "window_days": settings.window_days,
                 "window_days_published": window,
             }
             ledger.made(asset, day, metadata)
-            ledger.log(f"{asset} {day}: {made.rows:,} people, window of {window} published days")
+            ledger.log(f"{asset} {day}: {people:,} people, window of {window} published days")
     tables.session.catalog.clearCache()
 
 

@@ -38,11 +38,13 @@ ONE_FILE = "part-00000.parquet"
 class DayFiles:
     """The Parquet files that are a day of a table.
 
-    paths: pyarrow's names of them; uris: Spark's; filesystem: gives pyarrow's file system, with credentials of now.
+    paths: pyarrow's names of them; uris: Spark's; size: bytes of them all, as listed; filesystem: gives pyarrow's file
+    system, with credentials of now.
     """
 
     paths: tuple[str, ...]
     uris: tuple[str, ...]
+    size: int
     filesystem: Callable[[], pyarrow.fs.FileSystem]
 
     def dataset(self) -> "ds.Dataset":
@@ -55,11 +57,6 @@ class DayFiles:
     def rows(self) -> int:
         """The number of rows, as the files' footers say."""
         return int(self.dataset().count_rows())
-
-    @property
-    def size(self) -> int:
-        """Bytes in all files."""
-        return sum(info.size for info in self.filesystem().get_file_info(list(self.paths)))
 
 
 class Stage(ABC):
@@ -75,16 +72,18 @@ class Stage(ABC):
         """The day's files, or an empty one made here where no row was written for it."""
         folder = f"{self.path}/{PARTITION}={day}"
         filesystem = self.filesystem()
-        found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
-        paths = sorted(info.path for info in found if info.path.endswith(".parquet"))
-        if not paths:
-            paths = [f"{folder}/{ONE_FILE}"]
+        listed = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
+        found = sorted((info.path, info.size) for info in listed if info.path.endswith(".parquet"))
+        if not found:
+            path = f"{folder}/{ONE_FILE}"
             if isinstance(filesystem, pyarrow.fs.LocalFileSystem):  # in a bucket there are no folders to make
                 filesystem.create_dir(folder)
             empty: pa.Table = self.table.arrow_schema.empty_table()
-            pq.write_table(empty, paths[0], filesystem=filesystem, **WRITING)
+            pq.write_table(empty, path, filesystem=filesystem, **WRITING)
+            found = [(path, filesystem.get_file_info(path).size)]
+        paths = tuple(path for path, _ in found)
         uris = tuple(self.uri + path.removeprefix(self.path) for path in paths)
-        return DayFiles(tuple(paths), uris, self.filesystem)
+        return DayFiles(paths, uris, sum(size for _, size in found), self.filesystem)
 
     @abstractmethod
     def publish(self, day: date) -> DayFiles:
@@ -233,7 +232,7 @@ class FolderStage(Stage):
 
 
 def _one_file(path: Path) -> DayFiles:
-    return DayFiles((str(path),), (str(path),), pyarrow.fs.LocalFileSystem)
+    return DayFiles((str(path),), (str(path),), path.stat().st_size, pyarrow.fs.LocalFileSystem)
 
 
 def _flush(path: Path) -> None:

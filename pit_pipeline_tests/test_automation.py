@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from pit_pipeline.automation import Cursor, day_ends, look, run_requests
-from pit_pipeline.landing import FileState
+from pit_pipeline.sources import Listed
 from pit_pipeline_tests.conftest import HEADER, Deployment, many_days, visit
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -36,7 +36,7 @@ class Sensor:
     def tick(self, after: timedelta = QUIET) -> list[date]:
         self.now += after
         listing = {
-            day: [FileState(name, self.changed[day].timestamp(), version) for name, version in files.items()]
+            day: [Listed(name, name, 0, self.changed[day].timestamp(), version) for name, version in files.items()]
             for day, files in self.files.items()
             if files
         }

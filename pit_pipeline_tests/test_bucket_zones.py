@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pit_pipeline.bucket_zones import StageLost
+from pit_pipeline.leases import StageLost
 from pit_pipeline.tables import PARTITION
 from pit_pipeline_tests.s3_server import S3Server
 from pit_pipeline_tests.test_zones import (
