@@ -39,6 +39,21 @@ locals {
   # The data key, for objects only.
   data_key_by_s3 = { StringEquals = { "kms:ViaService" = "s3.${var.region}.amazonaws.com" } }
 
+  # What steps and executors have in common.
+  list_zones = {
+    Sid      = "List"
+    Effect   = "Allow"
+    Action   = "s3:ListBucket"
+    Resource = [for zone in ["landing", "processing", "consumer"] : local.bucket_arns[zone]]
+  }
+  use_data_key = {
+    Sid       = "DataKey"
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource  = aws_kms_key.data.arn
+    Condition = local.data_key_by_s3
+  }
+
   platform_policy = [
     {
       Sid       = "SeeWhatHasLanded"
@@ -88,12 +103,7 @@ locals {
   ]
 
   step_policy = [
-    {
-      Sid      = "List"
-      Effect   = "Allow"
-      Action   = "s3:ListBucket"
-      Resource = [for zone in ["landing", "processing", "consumer"] : local.bucket_arns[zone]]
-    },
+    local.list_zones,
     {
       Sid      = "SweepDeadUploads"
       Effect   = "Allow"
@@ -124,22 +134,11 @@ locals {
       Action   = "s3:PutObject"
       Resource = "${local.bucket_arns["logs"]}/compute-logs/*"
     },
-    {
-      Sid       = "DataKey"
-      Effect    = "Allow"
-      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource  = aws_kms_key.data.arn
-      Condition = local.data_key_by_s3
-    },
+    local.use_data_key,
   ]
 
   executor_policy = [
-    {
-      Sid      = "List"
-      Effect   = "Allow"
-      Action   = "s3:ListBucket"
-      Resource = [for zone in ["landing", "processing", "consumer"] : local.bucket_arns[zone]]
-    },
+    local.list_zones,
     {
       Sid      = "ReadZones"
       Effect   = "Allow"
@@ -152,13 +151,7 @@ locals {
       Action   = concat(["s3:GetObject"], local.write_objects)
       Resource = local.staging_objects
     },
-    {
-      Sid       = "DataKey"
-      Effect    = "Allow"
-      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource  = aws_kms_key.data.arn
-      Condition = local.data_key_by_s3
-    },
+    local.use_data_key,
   ]
 
   workload_policies = {
