@@ -24,6 +24,8 @@ from pit_pipeline.sources import Listed
 from pit_pipeline.tables import DAILY_METRICS, RECOMMENDATIONS
 
 BACKLOG_TAG = "pit_pipeline/backlog"
+# The queue's order: the day that is due before backfills, whose runs have no priority, and those before a backlog.
+_FIRST, _LAST = {"dagster/priority": "1"}, {"dagster/priority": "-1"}
 DAYS_TAG = "pit_pipeline/days"
 
 # Asking Dagster whether a day is made takes a few queries; a tick must end long before its deadline of a minute.
@@ -106,12 +108,12 @@ def run_requests(seen: Look, days_per_run: int) -> Iterator[dg.RunRequest]:
         return
     *backlog, latest = seen.due
     chunks = [backlog[i : i + days_per_run] for i in range(0, len(backlog), days_per_run)]
-    yield dg.RunRequest(run_key=_run_key(seen, [latest]), partition_key=str(latest))
+    yield dg.RunRequest(run_key=_run_key(seen, [latest]), partition_key=str(latest), tags=_FIRST)
     for days in chunks:
         yield dg.RunRequest(
             run_key=_run_key(seen, days),
             run_config={"ops": {STEP: {"config": {"days": [str(day) for day in days]}}}},
-            tags={BACKLOG_TAG: "landing", DAYS_TAG: f"{days[0]}...{days[-1]} ({len(days)})", "dagster/priority": "-1"},
+            tags={BACKLOG_TAG: "landing", DAYS_TAG: f"{days[0]}...{days[-1]} ({len(days)})", **_LAST},
         )
 
 
@@ -198,6 +200,6 @@ def deadline_schedule(settings: Settings, target: dg.AssetsDefinition) -> dg.Sch
             return dg.SkipReason(f"{day} is before the first day of the partitions, {settings.first_day}")
         if _published(context.instance, landing, day):
             return dg.SkipReason(f"{day} is published from the files that have landed")
-        return dg.RunRequest(run_key=f"deadline-{day}", partition_key=str(day))
+        return dg.RunRequest(run_key=f"deadline-{day}", partition_key=str(day), tags=_FIRST)
 
     return schedule
