@@ -27,15 +27,14 @@ setup(
         "PyAthena>=4,<5",
         # dagster-postgres of this version fails with 2.1.
         "sqlalchemy<2.1",
-        "duckdb>=1.3",
         "pydantic>=2",
         "click>=8",
         "rich",
     ],
     extras_require={
-        # A machine of one's own: Dagster's UI, and what the tests and checks take.
-        "local": [f"dagster-webserver=={DAGSTER}"],
-        # The pods of a cluster: Dagster's UI besides.
+        # A machine of one's own: Dagster's UI, and SQL on the zones.
+        "local": [f"dagster-webserver=={DAGSTER}", "duckdb>=1.3"],
+        # The pods of a cluster: Dagster's UI; SQL is Athena's.
         "pods": [f"dagster-webserver=={DAGSTER}"],
         "test": [
             "pytest>=8",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
-import duckdb
 import pyarrow as pa
 
 from pit_pipeline.io_manager import ParquetTables
@@ -78,7 +77,9 @@ class EmbeddedCatalog:
     """Views on the published days of every table; a table without any is there, typed and empty."""
 
     def __init__(self, tables: ParquetTables) -> None:
-        self._tables = tables
+        import duckdb  # large, and not in the image of pods
+
+        self._tables, self._refused = tables, duckdb.Error
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES:
@@ -91,7 +92,7 @@ class EmbeddedCatalog:
             if relation is None:
                 return None
             rows = (relation if limit is None else relation.limit(limit + 1)).fetchall()
-        except duckdb.Error as error:
+        except self._refused as error:
             raise BadQuery(str(error)) from error
         except RuntimeError as error:
             if "interrupted" in str(error):  # what DuckDB makes of Ctrl-C
