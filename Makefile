@@ -21,7 +21,7 @@ JARS := $(VENV)/share/pit_pipeline/jars
 VERSITYGW := $(VENV)/bin/versitygw
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-daemon test-s3 test-terraform test-cluster image lint ui sql helm-values benchmark benchmark-s3 clean
+.PHONY: help setup demo test test-daemon test-s3 test-terraform test-cluster image lint lint-chart ui sql helm-values benchmark benchmark-s3 clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -71,6 +71,11 @@ test-terraform: $(READY) $(CHECKOV)/.ready  ## Terraform with mocked providers: 
 	  $(TERRAFORM) -chdir=$$root validate && $(TERRAFORM) -chdir=$$root test || exit 1; done
 	TERRAFORM='$(TERRAFORM)' $(VENV)/bin/python -m pytest -m terraform pit_pipeline_tests/terraform
 	$(CHECKOV)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
+
+lint-chart: $(READY) $(CHECKOV)/.ready  ## the chart's manifests, and the pods that Dagster and Spark make, by checkov
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  $(VENV)/bin/python -m pit_pipeline_tests.render "$$folder" && \
+	  $(CHECKOV)/bin/checkov --directory "$$folder" --config-file deploy/helm/.checkov.yaml
 
 # What checkov needs does not go with what Dagster needs.
 $(CHECKOV)/.ready:
