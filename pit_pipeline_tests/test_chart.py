@@ -101,14 +101,12 @@ def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
 
 def test_the_chart_has_nothing_that_helm_finds_fault_with() -> None:
     report = helm_python.lint(str(CHART), values=AWS)
-    assert [m for m in report["messages"] if m["severity"] in ("WARNING", "ERROR")] == []
+    assert [m for m in report["messages"] if m["severity"] > 1] == []  # 1: advice, such as an icon
 
 
 def test_the_settings_that_pods_get_are_settings_that_the_pipeline_takes(manifests: list[Manifest]) -> None:
     settings = Settings.from_environment(found(manifests, "ConfigMap", "settings")["data"])
     assert (settings.executor, settings.k8s_namespace) == ("k8s_job", "shop")
-    template = found(manifests, "ConfigMap", "executor-template")["data"]
-    assert settings.k8s_executor_template.rpartition("/")[2] in template
     accounts = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}
     assert {settings.k8s_step_service_account, settings.k8s_executor_service_account} < accounts
     assert kubernetes.step_executor(settings) is not None
@@ -127,21 +125,6 @@ def test_every_pod_is_what_pod_security_calls_restricted(manifests: list[Manifes
             if name != "executor":  # its size is Spark's to say
                 assert {"cpu", "memory"} <= set(container["resources"]["requests"]), name
                 assert "memory" in container["resources"]["limits"], name
-    launched = instance(manifests)["run_launcher"]["config"]["run_k8s_config"]
-    assert launched["pod_spec_config"]["security_context"]["runAsNonRoot"] is True
-    assert launched["container_config"]["security_context"]["allowPrivilegeEscalation"] is False
-
-
-def test_run_and_step_pods_get_state_settings_and_a_place_to_write(manifests: list[Manifest]) -> None:
-    config = instance(manifests)["run_launcher"]["config"]
-    assert config["env_config_maps"] == ["pit-pipeline-settings"]
-    raw = config["run_k8s_config"]
-    assert raw["job_spec_config"]["backoff_limit"] == 0
-    assert raw["pod_template_spec_metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
-    mounted = {mount["mountPath"]: mount["name"] for mount in raw["container_config"]["volume_mounts"]}
-    assert set(mounted) == {"/tmp", "/etc/pit-pipeline"}
-    assert set(mounted.values()) == {volume["name"] for volume in raw["pod_spec_config"]["volumes"]}
-    assert raw["container_config"]["env"][0]["valueFrom"]["secretKeyRef"]["key"] == "password"
 
 
 def test_dagsters_settings_are_the_charts_file_and_what_a_cluster_adds(manifests: list[Manifest]) -> None:
@@ -171,8 +154,6 @@ def test_rights_are_those_of_one_namespace_and_name_what_they_are_for(manifests:
 def test_no_service_becomes_a_variable_that_looks_like_a_setting(manifests: list[Manifest]) -> None:
     servers = ("pit-pipeline-postgres", "pit-pipeline-s3")
     assert [name for name, pod in pods(manifests) if name not in servers and pod.get("enableServiceLinks", True)] == []
-    launched = instance(manifests)["run_launcher"]["config"]["run_k8s_config"]["pod_spec_config"]
-    assert launched["enable_service_links"] is False
 
 
 def test_an_executor_has_no_token_and_no_role(manifests: list[Manifest]) -> None:
@@ -225,14 +206,10 @@ def test_executors_are_on_their_own_nodes_and_dagster_on_its_own() -> None:
     assert executor["nodeSelector"] == {"karpenter.sh/nodepool": "executors"}
     assert executor["tolerations"] == [{**TERRAFORM["executorTaint"], "operator": "Equal"}]
     assert all(pod["nodeSelector"] == {"karpenter.sh/nodepool": "platform"} for pod in found_pods.values())
-    launched = instance(manifests)["run_launcher"]["config"]["run_k8s_config"]["pod_spec_config"]
-    assert launched["node_selector"] == {"karpenter.sh/nodepool": "platform"}
 
 
-def test_what_policies_open_is_what_programs_listen_on(manifests: list[Manifest]) -> None:
-    assert found(manifests, "NetworkPolicy", "closed")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
-    ((way,),) = [m["spec"]["ingress"] for m in [found(manifests, "NetworkPolicy", "to-step-worker")]]
-    assert way["ports"] == [
-        {"protocol": "TCP", "port": kubernetes.DRIVER_PORT, "endPort": kubernetes.BLOCK_MANAGER_PORT}
-    ]
-    assert way["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "executor"}}}]
+def test_a_disruption_budget_is_for_what_has_several_pods_and_leaves_one(manifests: list[Manifest]) -> None:
+    several = {m["metadata"]["name"] for m in manifests if m["kind"] == "Deployment" and m["spec"]["replicas"] > 1}
+    budgets = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "PodDisruptionBudget"}
+    assert set(budgets) == several
+    assert all(budget["maxUnavailable"] == 1 for budget in budgets.values())
