@@ -1,5 +1,6 @@
 """The chart, rendered by Helm's own library: what is installed on a cluster, without one."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -192,11 +193,26 @@ def test_without_the_login_nothing_leads_to_the_ui() -> None:
         ({"settings": {"REJECT_THRESHOLD": "1"}}, "REJECT_THRESHOLD"),
         ({"settings": {"PIT_K8S_IMAGE": "other"}}, "PIT_K8S_IMAGE"),
         ({"replicas": 2}, "replicas"),
+        ({"run": {"resources": {"requests": {"memmory": "1Gi"}}}}, "memmory"),
+        ({"viewers": [{"kind": "Group"}]}, "viewers/0"),
+        ({"localServices": {"enabled": True}}, "the first of envSecrets"),
     ],
 )
 def test_values_that_cannot_be_right_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(helm_python.HelmError, match=message):
         rendered(merged(AWS, wrong))
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    def compare(schema: Manifest, given: Any, path: str) -> None:
+        if "properties" in schema and given:
+            assert schema["additionalProperties"] is False, path
+            assert set(schema["properties"]) == set(given), path
+            for name, value in given.items():
+                compare(schema["properties"][name], value, f"{path}/{name}")
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    compare(schema, yaml.safe_load((CHART / "values.yaml").read_text()), "")
 
 
 def test_executors_are_on_their_own_nodes_and_dagster_on_its_own() -> None:

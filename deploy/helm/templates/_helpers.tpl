@@ -103,7 +103,7 @@ local_artifact_storage:
 {{- end }}
 
 {{/* Whether a program may live: the password that its container was started with still opens the database, and it
-     answers (`.`: the question, in Python). A Secret that changes reaches a container only when that starts anew.
+     answers (`.`: the question, lines of Python). A Secret that changes reaches a container only when that starts anew.
      A database that is away for minutes restarts pods as well, which then could not work either. */}}
 {{- define "pit.alive" -}}
 exec:
@@ -114,7 +114,7 @@ exec:
       import os, psycopg2
       names = dict(host="HOST", port="PORT", dbname="DB", user="USERNAME", password="PASSWORD")
       psycopg2.connect(connect_timeout=15, **{key: os.environ["DAGSTER_PG_" + name] for key, name in names.items()})
-      {{ . }}
+      {{- join "\n" . | nindent 6 }}
 periodSeconds: 60
 timeoutSeconds: 45
 failureThreshold: 5
