@@ -21,7 +21,8 @@ JARS := $(VENV)/share/pit_pipeline/jars
 VERSITYGW := $(VENV)/bin/versitygw
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-daemon test-s3 test-terraform test-cluster image lint lint-chart ui sql helm-values benchmark benchmark-s3 clean
+.PHONY: help setup demo test test-daemon test-s3 test-terraform test-cluster test-kills image lint lint-chart \
+  ui sql helm-values benchmark benchmark-s3 clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,7 +51,7 @@ $(JARS): deploy/jars/pom.xml $(READY)
 
 $(VERSITYGW): $(READY)
 	@echo "Building versitygw, an S3 server (once, a minute or two; needs Go) ..."
-	@GOBIN=$(abspath $(VENV)/bin) GOFLAGS=-modcacherw go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+	@GOBIN=$(abspath $(VENV)/bin) CGO_ENABLED=0 GOFLAGS=-modcacherw go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 test: $(READY) $(JARS)  ## lint, types and tests
 	@$(MAKE) --no-print-directory lint
@@ -84,15 +85,22 @@ $(CHECKOV)/.ready:
 	@touch $@
 
 IMAGE ?= pit-pipeline:0.1.0
+# Another builder of Dockerfiles, with its options.
+BUILD ?= docker build
 image:  ## the one image of all pods, by Docker
-	docker build --file deploy/Dockerfile --tag $(IMAGE) .
+	$(BUILD) --file deploy/Dockerfile --tag $(IMAGE) .
 
-# Values on top of values-local.yaml, as YAML: which images the cluster has.
+# Values on top of values-local.yaml, as YAML: which images the cluster has; and an image of oidc-provider-mock.
 CLUSTER_VALUES ?= {}
-test-cluster: export PIT_TEST_VALUES = $(CLUSTER_VALUES)
-test-cluster: export KUBECONFIG ?= $(HOME)/.kube/config
+OIDC_IMAGE ?=
+test-cluster test-kills: export PIT_TEST_VALUES = $(CLUSTER_VALUES)
+test-cluster test-kills: export PIT_TEST_OIDC_IMAGE = $(OIDC_IMAGE)
+test-cluster test-kills: export KUBECONFIG ?= $(HOME)/.kube/config
 test-cluster: $(READY)  ## the chart on the current kubeconfig's cluster (kind), which has the images already
-	$(VENV)/bin/python -m pytest -m cluster pit_pipeline_tests/test_cluster.py
+	$(VENV)/bin/python -m pytest -m cluster pit_pipeline_tests/cluster
+
+test-kills: $(READY)  ## each kind of pod killed amid its work, on the same cluster
+	$(VENV)/bin/python -m pytest -m kills pit_pipeline_tests/cluster
 
 helm-values:  ## the chart's values for what Terraform made, as YAML
 	@$(TERRAFORM) -chdir=terraform output -raw helm_values

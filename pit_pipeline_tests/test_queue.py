@@ -32,7 +32,8 @@ class Queue:
 
     def add(self, tags: Mapping[str, str]) -> str:
         queued = dg.DagsterRunStatus.QUEUED
-        return create_run_for_test(self._instance, status=queued, tags=dict(tags), remote_job_origin=ORIGIN).run_id
+        run = create_run_for_test(self._instance, status=queued, tags=dict(tags), remote_job_origin=ORIGIN)
+        return str(run.run_id)
 
     def tick(self) -> None:
         # The rule alone: launching would need a code location.

@@ -1,0 +1,136 @@
+"""A day whose pods are killed amid its work is made once, to the same rows, and nothing is left over.
+
+Each test sees Spark at work first: a pod is killed while tasks are active, by Spark's own account.
+"""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from pit_pipeline_tests.cluster.deployment import ASSETS, Deployment, kubectl, until
+from pit_pipeline_tests.test_chart import LOCAL
+
+pytestmark = pytest.mark.kills
+
+DAY = "2024-03-20"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run of the day in the middle of its work; rows: what it makes undisturbed."""
+
+    deployment: Deployment
+    run: str
+    step: str
+    busy: list[str]
+    made_before: list[int]
+    rows: dict[str, list[object]]
+
+    def is_made_once_and_alike(self) -> list[str]:
+        """Waits for the run's end and looks at everything it made; what the run's page tells."""
+        status, told = self.deployment.ended(self.run)
+        assert status == "SUCCESS", told[-5:]
+        assert self.deployment.rows(DAY) == self.rows
+        assert self.deployment.materializations(DAY) == [made + 1 for made in self.made_before]
+        self.deployment.nothing_is_left_of(self.run)
+        return told
+
+
+def begun(deployment: Deployment, rows: dict[str, list[object]]) -> Work:
+    before = deployment.materializations(DAY)
+    run = deployment.materialize(DAY)
+    step = deployment.step_pod(run)
+    return Work(deployment, run, step, deployment.busy(step), before, rows)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(deployment: Deployment) -> dict[str, list[object]]:
+    """The day's rows as a run makes them that nobody disturbs, with executors."""
+    deployment.land(DAY, days=1, people=800, visits=20_000)
+    conf = {**json.loads(LOCAL["settings"]["PIT_SPARK_CONF"]), "spark.ui.enabled": "true"}
+    deployment.set(PIT_K8S_EXECUTORS_FROM_MB="0", PIT_SPARK_CONF=json.dumps(conf))
+    status, told = deployment.ended(deployment.materialize(DAY))
+    assert status == "SUCCESS", told[-5:]
+    return deployment.rows(DAY)
+
+
+@pytest.fixture
+def work(deployment: Deployment, undisturbed: dict[str, list[object]]) -> Work:
+    return begun(deployment, undisturbed)
+
+
+@pytest.mark.cluster
+def test_an_executor(work: Work) -> None:
+    (executor,) = kubectl.names("pod", "spark-role=executor", f"spark-exec-id={work.busy[0]}")
+    kubectl.kill(executor)
+    told = work.is_made_once_and_alike()
+    assert not [text for text in told if "retry" in text]  # Spark does the lost tasks again by itself
+
+
+@pytest.mark.cluster
+def test_the_steps_pod_which_is_sparks_driver(work: Work) -> None:
+    kubectl.kill(work.step)
+    again = work.deployment.step_pod(work.run, beside=[work.step])
+    told = work.is_made_once_and_alike()
+    assert again != work.step
+    assert [text for text in told if "Discovered failed Kubernetes job" in text]
+
+
+@pytest.mark.cluster
+def test_the_runs_pod(work: Work) -> None:
+    (pod,) = kubectl.names("pod", f"dagster/run-id={work.run}", "app.kubernetes.io/component=run_worker")
+    kubectl.kill(pod)
+    told = work.is_made_once_and_alike()
+    assert [text for text in told if "esum" in text]
+
+
+@pytest.mark.parametrize("program", ["daemon", "code", "webserver"])
+def test_a_program_that_runs_all_the_time(work: Work, program: str) -> None:
+    (pod,) = kubectl.names("pod", f"app.kubernetes.io/component={program}")
+    kubectl.kill(pod)
+    kubectl("rollout", "status", f"deployment/pit-pipeline-{program}", "--timeout=180s")
+    work.deployment.until_ready()
+    work.is_made_once_and_alike()
+
+
+def test_the_database(work: Work) -> None:
+    (pod,) = kubectl.names("pod", "app.kubernetes.io/component=postgres")
+    kubectl.kill(pod)
+    work.deployment.until_ready()
+    work.is_made_once_and_alike()
+
+
+def test_a_step_with_too_little_memory_fails_with_the_reason_and_the_day_stays(
+    deployment: Deployment, undisturbed: dict[str, list[object]]
+) -> None:
+    enough = deployment.values["settings"]["PIT_K8S_STEP_MEMORY_MB"]
+    before = deployment.materializations(DAY)
+    deployment.set(PIT_K8S_STEP_MEMORY_MB="500")
+    run = deployment.materialize(DAY)
+    pod = deployment.step_pod(run)
+    reason = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
+    until(lambda: kubectl("get", pod, "-o", reason) == "OOMKilled", 180)
+    status, told = deployment.ended(run, 600)
+    assert status == "FAILURE"
+    assert [text for text in told if "Discovered failed Kubernetes job" in text]
+    assert deployment.rows(DAY) == undisturbed
+    assert deployment.materializations(DAY) == before
+    deployment.nothing_is_left_of(run)
+
+    deployment.set(PIT_K8S_STEP_MEMORY_MB=enough)
+    begun(deployment, undisturbed).is_made_once_and_alike()
+
+
+def test_a_run_that_is_terminated_takes_its_pods_along(work: Work) -> None:
+    answer = work.deployment.query(
+        """mutation($run: String!) { terminateRun(runId: $run) { __typename ... on PythonError { message } } }""",
+        run=work.run,
+    )["terminateRun"]
+    assert answer["__typename"] == "TerminateRunSuccess", answer
+    status, _ = work.deployment.ended(work.run)
+    assert status == "CANCELED"
+    work.deployment.nothing_is_left_of(work.run)
+    assert work.deployment.materializations(DAY) == work.made_before
+    assert work.deployment.rows(DAY) == work.rows
+    assert len(work.made_before) == len(ASSETS)
