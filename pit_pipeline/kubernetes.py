@@ -37,7 +37,11 @@ def step_executor(settings: Settings) -> dg.ExecutorDefinition:
             "job_namespace": settings.k8s_namespace,
             "job_image": settings.k8s_image,
             "service_account_name": settings.k8s_step_service_account,
-            "step_k8s_config": {"container_config": container},
+            "step_k8s_config": {
+                "container_config": container,
+                # Dagster waits for ever for a pod that never comes or that hangs; Kubernetes does not.
+                "job_spec_config": {"active_deadline_seconds": int(settings.k8s_step_hours * 3600)},
+            },
             # A run that is cancelled or deleted takes its step along, and the step its executors.
             "enable_owner_references": True,
         }

@@ -116,6 +116,9 @@ class Settings(BaseModel):
     k8s_step_memory_mb: int = Field(
         6144, ge=1536, description="memory of a step's pod in MiB, Spark's heap and Python included"
     )
+    k8s_step_hours: float = Field(
+        6, gt=0, description="hours after which a step's Job is ended, its wait for a pod included, and tried again"
+    )
     k8s_executors: int = Field(
         4, ge=0, description="the most Spark executor pods that a step may have; 0: every step works alone"
     )

@@ -137,7 +137,7 @@ def test_dagsters_settings_are_the_charts_file_and_what_a_cluster_adds(manifests
         == file["concurrency"]["runs"]["tag_concurrency_limits"]
     )
     assert on_cluster["run_retries"]["retry_on_asset_or_op_failure"] is False
-    assert on_cluster["run_monitoring"]["max_resume_run_attempts"] > 0
+    assert on_cluster["run_monitoring"]["max_resume_run_attempts"] == 0
 
 
 def test_rights_are_those_of_one_namespace_and_name_what_they_are_for(manifests: list[Manifest]) -> None:

@@ -44,7 +44,7 @@ def test_a_setting_that_pods_need_is_named_where_it_is_missing(name: str) -> Non
 
 
 def test_a_step_is_a_job_of_its_own_size_that_goes_with_its_run() -> None:
-    built = build(settings(PIT_K8S_STEP_MEMORY_MB="4096", PIT_K8S_STEP_CPU="1.5"))
+    built = build(settings(PIT_K8S_STEP_MEMORY_MB="4096", PIT_K8S_STEP_CPU="1.5", PIT_K8S_STEP_HOURS="0.5"))
     dg.Definitions.validate_loadable(built)
     config = _configured(built.executor)
     assert (config["job_namespace"], config["job_image"], config["service_account_name"]) == (
@@ -53,6 +53,7 @@ def test_a_step_is_a_job_of_its_own_size_that_goes_with_its_run() -> None:
         "step",
     )
     assert config["enable_owner_references"] is True
+    assert config["step_k8s_config"]["job_spec_config"] == {"active_deadline_seconds": 1800}
     container = config["step_k8s_config"]["container_config"]
     assert container["resources"] == {
         "requests": {"cpu": "1.5", "memory": "4096Mi"},

@@ -185,10 +185,7 @@ class Deployment:
             params={"assetSelection": SELECTION, "partitionNames": list(days)},
         )["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        tags = [{"key": "dagster/backfill", "value": launched["backfillId"]}]
-        asked = "query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { runId } } } }"
-        (run,) = until(lambda: self.query(asked, filter={"tags": tags})["runsOrError"]["results"], 120)
-        return str(run["runId"])
+        return self._run_with("dagster/backfill", launched["backfillId"])
 
     def materialize(self, day: str) -> str:
         """All four assets for one day, which the UI launches as a run without a backfill; its id."""
@@ -210,6 +207,12 @@ class Deployment:
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
 
+    def _run_with(self, tag: str, value: str) -> str:
+        asked = "query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { runId } } } }"
+        wanted = {"tags": [{"key": tag, "value": value}]}
+        (found,) = until(lambda: self.query(asked, filter=wanted)["runsOrError"]["results"], 120)
+        return str(found["runId"])
+
     def run(self, run: str) -> dict[str, Any]:
         """A run's status and events, as its page shows them."""
         found: dict[str, Any] = self.query(
@@ -228,6 +231,10 @@ class Deployment:
 
         found = until(last, seconds)
         return found["status"], [event["message"] for event in found["eventConnection"]["events"]]
+
+    def begun_anew(self, run: str) -> str:
+        """The run that follows one whose pod was lost, as soon as it is there; its id."""
+        return self._run_with("dagster/parent_run_id", run)
 
     def materializations(self, day: str) -> list[int]:
         """How often each asset's day has been recorded as made."""

@@ -4,7 +4,7 @@ Each test sees Spark at work first: a pod is killed while tasks are active, by S
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -81,8 +81,11 @@ def test_the_steps_pod_which_is_sparks_driver(work: Work) -> None:
 def test_the_runs_pod(work: Work) -> None:
     (pod,) = kubectl.names("pod", f"dagster/run-id={work.run}", "app.kubernetes.io/component=run_worker")
     kubectl.kill(pod)
-    told = work.is_made_once_and_alike()
-    assert [text for text in told if "esum" in text]
+    status, told = work.deployment.ended(work.run)
+    assert status == "FAILURE"
+    assert [text for text in told if "run worker" in text.lower()]
+    replace(work, run=work.deployment.begun_anew(work.run)).is_made_once_and_alike()
+    work.deployment.nothing_is_left_of(work.run)
 
 
 @pytest.mark.parametrize("program", ["daemon", "code", "webserver"])
@@ -104,9 +107,10 @@ def test_the_database(work: Work) -> None:
 def test_a_step_with_too_little_memory_fails_with_the_reason_and_the_day_stays(
     deployment: Deployment, undisturbed: dict[str, list[object]]
 ) -> None:
-    enough = deployment.values["settings"]["PIT_K8S_STEP_MEMORY_MB"]
-    before = deployment.materializations(DAY)
-    deployment.set(PIT_K8S_STEP_MEMORY_MB="500")
+    before, enough = deployment.materializations(DAY), deployment.values["settings"]
+    # A heap that is larger than the pod, and taken whole.
+    heap = {"spark.driver.memory": "2g", "spark.driver.extraJavaOptions": "-Xms2g -XX:+AlwaysPreTouch"}
+    deployment.set(PIT_K8S_STEP_MEMORY_MB="1536", PIT_SPARK_CONF=json.dumps(heap))
     run = deployment.materialize(DAY)
     pod = deployment.step_pod(run)
     reason = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
@@ -118,8 +122,22 @@ def test_a_step_with_too_little_memory_fails_with_the_reason_and_the_day_stays(
     assert deployment.materializations(DAY) == before
     deployment.nothing_is_left_of(run)
 
-    deployment.set(PIT_K8S_STEP_MEMORY_MB=enough)
+    deployment.set(**{name: enough[name] for name in ("PIT_K8S_STEP_MEMORY_MB", "PIT_SPARK_CONF")})
     begun(deployment, undisturbed).is_made_once_and_alike()
+
+
+def test_a_step_whose_pod_never_comes_is_ended_and_tells_so(
+    deployment: Deployment, undisturbed: dict[str, list[object]]
+) -> None:
+    enough = deployment.values["settings"]["PIT_K8S_STEP_MEMORY_MB"]
+    deployment.set(PIT_K8S_STEP_MEMORY_MB="9999999", PIT_K8S_STEP_HOURS="0.005")
+    run = deployment.materialize(DAY)
+    status, told = deployment.ended(run, 600)
+    assert status == "FAILURE"
+    assert [text for text in told if "Discovered failed Kubernetes job" in text]
+    assert deployment.rows(DAY) == undisturbed
+    deployment.nothing_is_left_of(run)
+    deployment.set(PIT_K8S_STEP_MEMORY_MB=enough, PIT_K8S_STEP_HOURS="6")
 
 
 def test_a_run_that_is_terminated_takes_its_pods_along(work: Work) -> None:

@@ -87,7 +87,9 @@ run_monitoring:
   enabled: true
   poll_interval_seconds: 10
   start_timeout_seconds: {{ .Values.run.startTimeoutSeconds }}
-  max_resume_run_attempts: 3
+  # A run whose pod is lost begins anew (run_retries), its step gone with the pod. Resumed, it would start the step
+  # under its old name, which Dagster refuses without a word, and wait for it.
+  max_resume_run_attempts: 0
   max_runtime_seconds: {{ .Values.run.maxRuntimeSeconds }}
   free_slots_after_run_end_seconds: 300
 run_retries:
