@@ -9,6 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import helm_python
@@ -74,6 +75,10 @@ print(json.dumps(busy))
 """
 
 
+class NoAnswer(Exception):
+    """The webserver could not be asked, or had no answer: it, or its database, is not there at the moment."""
+
+
 class Kubectl:
     """kubectl in the test's namespace."""
 
@@ -106,8 +111,9 @@ def until(found: Callable[[], Any], seconds: float) -> Any:
     """What `found` gives as soon as it is something. Raises TimeoutError with the cluster's state."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if answer := found():
-            return answer
+        with suppress(NoAnswer):
+            if answer := found():
+                return answer
         time.sleep(1)
     raise TimeoutError(kubectl("get", "pods,jobs") + kubectl("get", "events", "--sort-by=.lastTimestamp")[-3000:])
 
@@ -168,11 +174,13 @@ class Deployment:
         return rows
 
     def query(self, text: str, **variables: object) -> dict[str, Any]:
-        """Ask the webserver, from within its pod."""
+        """Ask the webserver, from within its pod. Raises NoAnswer."""
         body = json.dumps({"query": text, "variables": variables})
-        answer = json.loads(
-            self.python(_ASK, stdin=body, target="deployment/pit-pipeline-webserver", container="webserver")
-        )
+        target = ["deployment/pit-pipeline-webserver", "-c", "webserver", "--", "python", "-c", _ASK]
+        asked = kubectl.tried("exec", "-i", *target, stdin=body)
+        if asked.returncode:
+            raise NoAnswer(asked.stderr[-2000:])
+        answer = json.loads(asked.stdout)
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
         return data

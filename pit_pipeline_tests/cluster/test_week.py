@@ -72,7 +72,9 @@ def test_a_week_is_made_by_steps_that_work_alone_and_a_day_by_one_with_executors
     ("account", "verb", "resource", "allowed"),
     [
         ("platform", "create", "jobs", "yes"),
+        ("platform", "delete", "pods", "yes"),
         ("platform", "create", "pods", "no"),
+        ("platform", "create", "pods --subresource=exec", "no"),
         ("platform", "get", "secrets", "no"),
         ("step", "create", "pods", "yes"),
         ("step", "create", "jobs", "no"),
