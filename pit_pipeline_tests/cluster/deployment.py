@@ -8,8 +8,8 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import helm_python
@@ -149,6 +149,16 @@ class Deployment:
         """Other settings of the pipeline."""
         self.upgrade(settings=settings)
 
+    @contextmanager
+    def changed(self, **settings: str) -> Iterator[None]:
+        """Settings that are others for a while; each has been given before."""
+        before = {name: self.values["settings"][name] for name in settings}
+        try:
+            self.set(**settings)
+            yield
+        finally:
+            self.set(**before)
+
     def until_ready(self) -> None:
         """Until every program is, and the UI shows the code location."""
         for kind in ("statefulset/pit-pipeline-postgres", "statefulset/pit-pipeline-s3", "deployment/pit-pipeline-code",
@@ -225,7 +235,8 @@ class Deployment:
         """A run's status and events, as its page shows them."""
         found: dict[str, Any] = self.query(
             """query($run: ID!) { runOrError(runId: $run) { ... on Run { status
-                 eventConnection { events { __typename ... on MessageEvent { message } } } } } }""",
+                 eventConnection { events { ... on MessageEvent { message }
+                   ... on ErrorEvent { error { message } } } } } } }""",
             run=run,
         )["runOrError"]
         return found
@@ -238,7 +249,8 @@ class Deployment:
             return found if found["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
 
         found = until(last, seconds)
-        return found["status"], [event["message"] for event in found["eventConnection"]["events"]]
+        events = found["eventConnection"]["events"]
+        return found["status"], [f"{event['message']} {(event.get('error') or {}).get('message')}" for event in events]
 
     def begun_anew(self, run: str) -> str:
         """The run that follows one whose pod was lost, as soon as it is there; its id."""

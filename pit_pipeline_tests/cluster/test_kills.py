@@ -51,7 +51,7 @@ def undisturbed(deployment: Deployment) -> dict[str, list[object]]:
     """The day's rows as a run makes them that nobody disturbs, with executors."""
     deployment.land(DAY, days=1, people=800, visits=20_000)
     conf = {**json.loads(LOCAL["settings"]["PIT_SPARK_CONF"]), "spark.ui.enabled": "true"}
-    deployment.set(PIT_K8S_EXECUTORS_FROM_MB="0", PIT_SPARK_CONF=json.dumps(conf))
+    deployment.set(PIT_K8S_EXECUTORS_FROM_MB="0", PIT_SPARK_CONF=json.dumps(conf), PIT_K8S_STEP_HOURS="6")
     status, told = deployment.ended(deployment.materialize(DAY))
     assert status == "SUCCESS", told[-5:]
     return deployment.rows(DAY)
@@ -109,37 +109,33 @@ def test_the_database(work: Work) -> None:
 def test_a_step_with_too_little_memory_fails_with_the_reason_and_the_day_stays(
     deployment: Deployment, undisturbed: dict[str, list[object]]
 ) -> None:
-    before, enough = deployment.materializations(DAY), deployment.values["settings"]
+    before = deployment.materializations(DAY)[1:]
     # A heap that is larger than the pod, and taken whole.
     heap = {"spark.driver.memory": "2g", "spark.driver.extraJavaOptions": "-Xms2g -XX:+AlwaysPreTouch"}
-    deployment.set(PIT_K8S_STEP_MEMORY_MB="1536", PIT_SPARK_CONF=json.dumps(heap))
-    run = deployment.materialize(DAY)
-    pod = deployment.step_pod(run)
-    reason = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
-    until(lambda: kubectl("get", pod, "-o", reason) == "OOMKilled", 180)
-    status, told = deployment.ended(run, 600)
-    assert status == "FAILURE"
-    assert [text for text in told if "Discovered failed Kubernetes job" in text]
-    assert deployment.rows(DAY) == undisturbed
-    assert deployment.materializations(DAY) == before
-    deployment.nothing_is_left_of(run)
-
-    deployment.set(**{name: enough[name] for name in ("PIT_K8S_STEP_MEMORY_MB", "PIT_SPARK_CONF")})
+    with deployment.changed(PIT_K8S_STEP_MEMORY_MB="1536", PIT_SPARK_CONF=json.dumps(heap)):
+        run = deployment.materialize(DAY)
+        pod = deployment.step_pod(run)
+        reason = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
+        until(lambda: kubectl("get", pod, "-o", reason) == "OOMKilled", 180)
+        status, told = deployment.ended(run, 600)
+        assert status == "FAILURE"
+        assert [text for text in told if "Java gateway process exited" in text]
+        assert deployment.rows(DAY) == undisturbed
+        assert deployment.materializations(DAY)[1:] == before
+        deployment.nothing_is_left_of(run)
     begun(deployment, undisturbed).is_made_once_and_alike()
 
 
 def test_a_step_whose_pod_never_comes_is_ended_and_tells_so(
     deployment: Deployment, undisturbed: dict[str, list[object]]
 ) -> None:
-    enough = deployment.values["settings"]["PIT_K8S_STEP_MEMORY_MB"]
-    deployment.set(PIT_K8S_STEP_MEMORY_MB="9999999", PIT_K8S_STEP_HOURS="0.005")
-    run = deployment.materialize(DAY)
-    status, told = deployment.ended(run, 600)
-    assert status == "FAILURE"
-    assert [text for text in told if "Discovered failed Kubernetes job" in text]
-    assert deployment.rows(DAY) == undisturbed
-    deployment.nothing_is_left_of(run)
-    deployment.set(PIT_K8S_STEP_MEMORY_MB=enough, PIT_K8S_STEP_HOURS="6")
+    with deployment.changed(PIT_K8S_STEP_MEMORY_MB="9999999", PIT_K8S_STEP_HOURS="0.005"):
+        run = deployment.materialize(DAY)
+        status, told = deployment.ended(run, 600)
+        assert status == "FAILURE"
+        assert [text for text in told if "Discovered failed Kubernetes job" in text]
+        assert deployment.rows(DAY) == undisturbed
+        deployment.nothing_is_left_of(run)
 
 
 def test_a_run_that_is_terminated_takes_its_pods_along(work: Work) -> None:
