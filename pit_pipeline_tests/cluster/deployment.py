@@ -236,7 +236,7 @@ class Deployment:
         found: dict[str, Any] = self.query(
             """query($run: ID!) { runOrError(runId: $run) { ... on Run { status
                  eventConnection { events { ... on MessageEvent { message }
-                   ... on ErrorEvent { error { message } } } } } } }""",
+                   ... on ErrorEvent { error { message causes { message } } } } } } } }""",
             run=run,
         )["runOrError"]
         return found
@@ -250,7 +250,7 @@ class Deployment:
 
         found = until(last, seconds)
         events = found["eventConnection"]["events"]
-        return found["status"], [f"{event['message']} {(event.get('error') or {}).get('message')}" for event in events]
+        return found["status"], [f"{event['message']} {json.dumps(event.get('error'))}" for event in events]
 
     def begun_anew(self, run: str) -> str:
         """The run that follows one whose pod was lost, as soon as it is there; its id."""
