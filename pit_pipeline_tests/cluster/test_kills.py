@@ -85,7 +85,7 @@ def test_the_runs_pod(work: Work) -> None:
     kubectl.kill(pod)
     status, told = work.deployment.ended(work.run)
     assert status == "FAILURE"
-    assert [text for text in told if "run worker" in text.lower()]
+    assert [text for text in told if "Retrying the run" in text]
     replace(work, run=work.deployment.begun_anew(work.run)).is_made_once_and_alike()
     work.deployment.nothing_is_left_of(work.run)
 
