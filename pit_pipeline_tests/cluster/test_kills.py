@@ -83,10 +83,10 @@ def test_the_steps_pod_which_is_sparks_driver(work: Work) -> None:
 def test_the_runs_pod(work: Work) -> None:
     (pod,) = kubectl.names("pod", f"dagster/run-id={work.run}", "app.kubernetes.io/component=run_worker")
     kubectl.kill(pod)
-    status, told = work.deployment.ended(work.run)
-    assert status == "FAILURE"
-    assert [text for text in told if "Retrying the run" in text]
-    replace(work, run=work.deployment.begun_anew(work.run)).is_made_once_and_alike()
+    assert work.deployment.ended(work.run)[0] == "FAILURE"
+    again = replace(work, run=work.deployment.begun_anew(work.run))
+    assert [text for text in work.deployment.ended(work.run)[1] if "Retrying the run" in text]
+    again.is_made_once_and_alike()
     work.deployment.nothing_is_left_of(work.run)
 
 
